@@ -1,0 +1,34 @@
+//! The IMA message: octets to values and back.
+//!
+//! A message is a header block and the data that it announces; the manual page
+//! ima-message(5) gives the grammar. This crate opens nothing, decides nothing
+//! and knows no clock. What its types hold cannot be wrong: a [`HeaderBlock`]
+//! keeps every rule of the format, the mathematics of its signatures included.
+
+mod address;
+mod data;
+mod date;
+mod digest;
+mod handler_line;
+mod header;
+mod host;
+mod id;
+mod key;
+pub mod limits;
+mod part;
+mod received;
+mod signature;
+pub mod text;
+
+pub use address::{Address, AddressError, Localpart, Mailbox, MailboxError};
+pub use data::{CopyError, DataError, DataVerifier, copy_verified};
+pub use date::{DateError, DateTime};
+pub use digest::{DigestError, Digester, MessageDigest, PartDigest};
+pub use handler_line::{Cookie, HandlerLine};
+pub use header::{Field, HeaderBlock, HeaderError, ReadError, Rule};
+pub use host::{Hostpart, HostpartError};
+pub use id::{IdError, MessageId};
+pub use key::{KeyError, KeyFile, KeyLine};
+pub use part::{FileName, FileNameError, MediaType, Part, PartError};
+pub use received::{Author, Received, ReceivedError};
+pub use signature::{Signature, SignatureError, Signer};
