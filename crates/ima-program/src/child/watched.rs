@@ -1,0 +1,135 @@
+//! A child's two descriptors, its stdout and its pidfd, and signals to it.
+
+use super::lines::Lines;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::pipe::fcntl_getpipe_size;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, ChildStdout};
+use std::time::{Duration, Instant};
+
+/// So much is read at once.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// A pipe's size where the system does not tell, pipe(7).
+const PIPE: usize = 64 * 1024;
+
+/// Longer is not waited for at once, poll(2) being asked again.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ready {
+    /// The child has exited and can be reaped.
+    pub(super) exited: bool,
+    /// Its stdout can be read, or is closed.
+    pub(super) output: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Signals go to it only until the child is reaped.
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// None once it is closed.
+    output: Option<ChildStdout>,
+}
+
+impl Watched {
+    /// Takes the child's stdout. Where that fails, the child is killed and
+    /// reaped.
+    pub(super) fn new(child: &mut Child) -> Result<Self, Errno> {
+        let pid = Pid::from_child(child);
+        let output = child.stdout.take();
+        let nonblocking = output
+            .as_ref()
+            .map_or(Ok(()), |output| ioctl_fionbio(output, true));
+        let pidfd = nonblocking.and_then(|()| pidfd_open(pid, PidfdFlags::empty()));
+        match pidfd {
+            Ok(pidfd) => Ok(Self { pid, pidfd, output }),
+            Err(error) => {
+                kill_process_group(pid, Signal::KILL).ok();
+                child.wait().ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until there is something to do, at most for `time`; may return
+    /// earlier with nothing.
+    pub(super) fn wait(&self, time: Duration) -> Ready {
+        let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+        if let Some(output) = &self.output {
+            fds.push(PollFd::new(output, PollFlags::IN));
+        }
+        let time = Timespec::try_from(time.min(LONGEST_WAIT)).ok();
+        if poll(&mut fds, time.as_ref()).is_err() {
+            return Ready::default();
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        Ready {
+            exited: ready.next().unwrap_or(false),
+            output: ready.next().unwrap_or(false),
+        }
+    }
+
+    /// Waits for the child's end, at most for `time`; whether it came.
+    pub(super) fn wait_for_end(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            let left = time.saturating_sub(start.elapsed());
+            let mut pidfd = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let time = Timespec::try_from(left).ok();
+            match poll(&mut pidfd, time.as_ref()) {
+                Ok(1..) => return true,
+                _ if left.is_zero() => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads what is there, at most `most` octets.
+    pub(super) fn read(&mut self, lines: &mut Lines, most: usize) {
+        let mut chunk = [0; CHUNK];
+        let mut left = most;
+        while let (Some(output), Some(room)) = (&mut self.output, chunk.get_mut(..left.min(CHUNK)))
+        {
+            if room.is_empty() {
+                return;
+            }
+            match output.read(room) {
+                Ok(0) => self.output = None,
+                Ok(length) => {
+                    left = left.saturating_sub(length);
+                    lines.feed(room.get(..length).unwrap_or_default());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.output = None,
+            }
+        }
+    }
+
+    /// Reads what the child, which has exited, had written: no more than a
+    /// pipe holds, for others may go on writing to it. Then closes it.
+    pub(super) fn drain(&mut self, lines: &mut Lines) {
+        if let Some(output) = &self.output {
+            let size = fcntl_getpipe_size(output).unwrap_or(PIPE);
+            self.read(lines, size);
+        }
+        self.output = None;
+    }
+
+    /// Kills the child and all in its process group. It must not be reaped yet.
+    pub(super) fn kill(&self) {
+        self.kill_group();
+        pidfd_send_signal(&self.pidfd, Signal::KILL).ok();
+    }
+
+    /// As [`Watched::kill`], less a child that left the group.
+    pub(super) fn kill_group(&self) {
+        kill_process_group(self.pid, Signal::KILL).ok();
+    }
+}
