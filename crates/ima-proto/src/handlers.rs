@@ -1,0 +1,175 @@
+//! The commands behind a receiver: `check` and `handler` of the configuration,
+//! ima-handler(7). server-receive runs them for its peers, server-send-mail for
+//! its own hosts.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ima_message::{HandlerLine, HeaderBlock, Received};
+use ima_program::child::{Command, Event, Limits};
+use ima_program::spool::{SpoolWriter, Spooled};
+use ima_program::{Exit, log};
+
+use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
+
+/// How long `check` may take; then it is killed and counts as unfinished.
+pub const CHECK_TIME: Duration = Duration::from_secs(25);
+/// How often `+ alive` is said while a command runs.
+pub const ALIVE: Duration = Duration::from_secs(20);
+/// What DEFER says where `check` does not: seconds.
+const DEFER: u64 = 300;
+
+/// The two commands.
+#[derive(Clone, Debug)]
+pub struct Handlers {
+    /// Is given the header block alone, before the answer to HEADERS.
+    pub check: Vec<String>,
+    /// Is given the message.
+    pub handler: Vec<String>,
+    /// The folder of the configuration file that names them.
+    pub config_dir: PathBuf,
+}
+
+impl Handlers {
+    /// Runs `check` on a header block that bears its `received`, and gives what
+    /// to answer: by its last line, where that is a final line to HEADERS, else
+    /// by its exit code. A fault of ours is DEFER, never a no.
+    ///
+    /// # Errors
+    /// [`Drop`], where it exits with 3.
+    pub fn check(&self, header: &HeaderBlock, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
+        let fault = |error: &dyn std::error::Error| {
+            log::error("check-failed")
+                .field("digest", header.digest())
+                .field("error", ima_program::report::chain(error))
+                .emit();
+            Ok(HeadersAnswer::Defer(
+                DEFER,
+                "a fault here; try again later".into(),
+            ))
+        };
+        let stdin = match header_file(header) {
+            Ok(stdin) => stdin,
+            Err(error) => return fault(&error),
+        };
+        let limits = Limits::until(Instant::now() + CHECK_TIME);
+        let mut running = match self.command(&self.check, header, stdin).start(limits) {
+            Ok(running) => running,
+            Err(error) => return fault(&error),
+        };
+        let mut last: Option<String> = None;
+        let mut unknown = false;
+        let exit = loop {
+            match running.next(ALIVE) {
+                Event::Tick => say.alive(),
+                Event::Line(line) => {
+                    unknown |=
+                        matches!(HandlerLine::parse(&line), Some(HandlerLine::NoRecipient(_)));
+                    if let Some(line) = last.replace(line) {
+                        say.line(&line);
+                    }
+                }
+                Event::Exited(exit) => break exit,
+            }
+        };
+        let verdict = last.as_deref().and_then(HeadersAnswer::parse);
+        if let (None, Some(line)) = (&verdict, &last) {
+            say.line(line);
+        }
+        let answer = match (exit, verdict) {
+            (Exit::Drop, _) => return Err(Drop),
+            (Exit::Done, Some(HeadersAnswer::Accept) | None) => HeadersAnswer::Accept,
+            (_, Some(answer @ (HeadersAnswer::Reject(..) | HeadersAnswer::Defer(..)))) => answer,
+            (
+                Exit::Done,
+                Some(answer @ (HeadersAnswer::AcceptParts(_) | HeadersAnswer::Redirect(_))),
+            ) => {
+                log::warn("check-answer-not-supported")
+                    .field("digest", header.digest())
+                    .field("answer", answer)
+                    .emit();
+                HeadersAnswer::Defer(DEFER, "a fault here; try again later".into())
+            }
+            (Exit::Refused, _) if unknown => {
+                HeadersAnswer::Reject(Keyword::Recipient, "no such recipient here".into())
+            }
+            (Exit::Refused, _) => HeadersAnswer::Reject(Keyword::Recipient, "refused".into()),
+            (Exit::Unfinished, _) => HeadersAnswer::Defer(DEFER, "not now; try again later".into()),
+        };
+        Ok(answer)
+    }
+
+    /// Runs `handler` on a message that bears its `received`, until `deadline`
+    /// at the most, and passes its lines on as they come.
+    ///
+    /// # Errors
+    /// [`Drop`], where it exits with 3.
+    pub fn deliver(
+        &self,
+        header: &HeaderBlock,
+        message: File,
+        deadline: Instant,
+        say: &mut dyn Say,
+    ) -> Outcome {
+        let command = self.command(&self.handler, header, message);
+        let mut running = match command.start(Limits::until(deadline)) {
+            Ok(running) => running,
+            Err(error) => {
+                log::error("handler-failed")
+                    .field("digest", header.digest())
+                    .field("error", ima_program::report::chain(&error))
+                    .emit();
+                return Ok(DataAnswer::Partial);
+            }
+        };
+        loop {
+            match running.next(ALIVE) {
+                Event::Tick => say.alive(),
+                Event::Line(line) => say.line(&line),
+                Event::Exited(Exit::Done) => return Ok(DataAnswer::Ok),
+                Event::Exited(Exit::Refused) => return Ok(DataAnswer::Fail),
+                Event::Exited(Exit::Unfinished) => return Ok(DataAnswer::Partial),
+                Event::Exited(Exit::Drop) => return Err(Drop),
+            }
+        }
+    }
+
+    fn command(&self, argv: &[String], header: &HeaderBlock, stdin: File) -> Command {
+        let mut env = vec![("IMA_DIGEST", header.digest().to_string())];
+        if let Some(Received {
+            from,
+            address,
+            author,
+            ..
+        }) = header.received()
+        {
+            env.push(("IMA_PEER_DOMAIN", from.to_string()));
+            env.push(("IMA_PEER_ADDRESS", address.to_string()));
+            env.push(("IMA_AUTHOR", author.to_string()));
+        }
+        Command {
+            argv: argv.iter().map(OsString::from).collect(),
+            config_dir: self.config_dir.clone(),
+            env,
+            stdin,
+        }
+    }
+}
+
+/// A handler's stdin in the making: the header block, behind which the data are
+/// to be written.
+///
+/// # Errors
+/// Those of writing: a full disk.
+pub fn message_file(header: &HeaderBlock) -> io::Result<SpoolWriter> {
+    let mut writer = Spooled::writer();
+    writer.write_all(header.as_bytes())?;
+    Ok(writer)
+}
+
+fn header_file(header: &HeaderBlock) -> io::Result<File> {
+    message_file(header)?.finish()
+}

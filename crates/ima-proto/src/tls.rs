@@ -1,0 +1,59 @@
+//! Certificates in both directions, and the TLS connections that carry them.
+//!
+//! All that decides whom we believe lies in this folder:
+//!
+//! | file | what it fixes |
+//! |---|---|
+//! | `trust.rs` | the roots and revocation lists that a peer's chain is checked against |
+//! | `verifier.rs` | the check of a peer's chain, the same whichever side dialled |
+//! | `names.rs` | the domains that a checked certificate speaks for |
+//! | `identity.rs` | our own certificates, chosen by host |
+//! | `server.rs`, `client.rs` | the handshake from either side |
+//! | `secure.rs` | the connection after it |
+//! | `fault.rs` | sentences for what was wrong |
+//!
+//! TLS 1.3 only (RFC 8446), X25519MLKEM768 first, no session resumption, no
+//! tickets, no early data; ALPN (RFC 7301) must name the protocol.
+
+mod client;
+mod fault;
+mod fresh;
+mod identity;
+mod names;
+mod pem;
+mod secure;
+mod server;
+mod trust;
+mod verifier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+pub use client::{ClientSide, connect};
+pub use fault::TlsError;
+pub use identity::{Identities, IdentityError, IdentityToml};
+pub use names::VerifiedNames;
+pub use pem::PemError;
+pub use secure::Secure;
+pub use server::{PeerInfo, ServerSide, accept};
+pub use trust::{RootSource, TrustError};
+pub use verifier::PeerVerifier;
+
+/// How long a handshake may take in all, from either side.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// TLS could not be set up at all; no peer is involved.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct SetupError(#[from] rustls::Error);
+
+/// The one cryptography of this crate: aws-lc-rs, whose first key exchange is
+/// X25519MLKEM768.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! PEM files (RFC 7468): certificates, keys and revocation lists.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+
+/// Why a PEM file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    /// The file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file holds nothing of the kind that was looked for.
+    #[error("{} holds no {wanted} in PEM form (-----BEGIN …)", file.display())]
+    Nothing {
+        /// The file.
+        file: PathBuf,
+        /// What was looked for, in words.
+        wanted: &'static str,
+    },
+    /// The PEM encoding is broken.
+    #[error("{} is broken PEM: {source}", file.display())]
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// What the PEM reader found.
+        source: pem::Error,
+    },
+}
+
+/// All certificates of a file, in its order; at least one.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    all(file, "certificate")
+}
+
+/// All revocation lists of a file; at least one.
+pub(super) fn revocation_lists(
+    file: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    all(file, "certificate revocation list")
+}
+
+/// The first private key of a file, in any of the usual encodings.
+pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => PemError::Nothing {
+            file: file.to_owned(),
+            wanted: "private key",
+        },
+        source => PemError::Broken {
+            file: file.to_owned(),
+            source,
+        },
+    })
+}
+
+fn all<T: PemObject>(file: &Path, wanted: &'static str) -> Result<Vec<T>, PemError> {
+    let items = T::pem_slice_iter(&read(file)?)
+        .collect::<Result<Vec<T>, pem::Error>>()
+        .map_err(|source| PemError::Broken {
+            file: file.to_owned(),
+            source,
+        })?;
+    match items.is_empty() {
+        false => Ok(items),
+        true => Err(PemError::Nothing {
+            file: file.to_owned(),
+            wanted,
+        }),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, PemError> {
+    std::fs::read(file).map_err(|source| PemError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,295 @@
+//! A TLS connection whose handshake is over, as a [`Channel`].
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ima_message::Hostpart;
+use rustls::Connection;
+
+use super::fault::{TlsError, is_about_certificate};
+use super::names::VerifiedNames;
+use crate::framing::Channel;
+
+/// How long [`Secure::close`] waits for the peer to close too.
+const CLOSE_TIME: Duration = Duration::from_secs(3);
+/// How many octets it reads and forgets meanwhile.
+const CLOSE_OCTETS: usize = 1 << 20;
+/// How long a last alert may take to get out, and the peer's to come in.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A TLS connection with a checked peer.
+///
+/// A [`TlsError`] met here travels inside the [`io::Error`] of `read`, `write`
+/// and `flush`; the framing takes it out again.
+#[derive(Debug)]
+pub struct Secure {
+    connection: Connection,
+    socket: Arc<TcpStream>,
+    deadline: Instant,
+    names: VerifiedNames,
+    peer: String,
+    /// Where we dialled: the mail domain, and whom we said to be.
+    asked: Option<(Hostpart, Hostpart)>,
+}
+
+impl Secure {
+    /// What the peer proved to be.
+    pub fn names(&self) -> &VerifiedNames {
+        &self.names
+    }
+
+    pub(super) fn new(
+        connection: Connection,
+        socket: Arc<TcpStream>,
+        names: VerifiedNames,
+        peer: String,
+        asked: Option<(Hostpart, Hostpart)>,
+    ) -> Secure {
+        Secure {
+            connection,
+            socket,
+            deadline: Instant::now() + super::HANDSHAKE_TIME,
+            names,
+            peer,
+            asked,
+        }
+    }
+
+    /// Takes in what the socket has; waits for it until the deadline. False at
+    /// the socket's end.
+    fn receive(&mut self) -> io::Result<bool> {
+        let mut timed = Timed::new(&self.socket, self.deadline);
+        let count = self.connection.read_tls(&mut timed)?;
+        match self.connection.process_new_packets() {
+            Ok(_) => Ok(count > 0),
+            Err(error) => {
+                say_last_words(&mut self.connection, &self.socket);
+                Err(io::Error::other(self.explain(error)))
+            }
+        }
+    }
+
+    fn explain(&self, error: rustls::Error) -> TlsError {
+        match (error, &self.asked) {
+            (rustls::Error::AlertReceived(alert), Some((by, for_)))
+                if is_about_certificate(alert) =>
+            {
+                TlsError::Refused {
+                    by: by.clone(),
+                    for_: for_.clone(),
+                    alert,
+                }
+            }
+            (error, _) => TlsError::from_rustls(&self.peer, error),
+        }
+    }
+
+    /// Gives the socket all that rustls holds.
+    fn send(&mut self) -> io::Result<()> {
+        let mut timed = Timed::new(&self.socket, self.deadline);
+        while self.connection.wants_write() {
+            if let Err(error) = self.connection.write_tls(&mut timed) {
+                return Err(self.reason(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a write failed: a peer that refused our certificate has said so in an
+    /// alert, and closed, before we wrote.
+    fn reason(&mut self, error: io::Error) -> io::Error {
+        let closed = matches!(
+            error.kind(),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+        );
+        if !closed {
+            return error;
+        }
+        let deadline = self.deadline;
+        self.deadline = deadline.min(Instant::now() + LAST_WORDS);
+        let said = loop {
+            // Nothing is wanted once there are octets to read, or the end.
+            match self.connection.wants_read().then(|| self.receive()) {
+                Some(Ok(true)) => {}
+                Some(Ok(false)) | None => break None,
+                Some(Err(found)) => break Some(found),
+            }
+        };
+        self.deadline = deadline;
+        said.filter(|found| tls_error(found).is_some())
+            .unwrap_or(error)
+    }
+}
+
+impl Read for Secure {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.connection.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.receive()?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Write for Secure {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.send()?;
+        let taken = self.connection.writer().write(octets)?;
+        self.send()?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl Channel for Secure {
+    fn set_deadline(&mut self, at: Instant) {
+        self.deadline = at;
+    }
+
+    fn has_buffered(&mut self) -> bool {
+        self.connection
+            .process_new_packets()
+            .is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.deadline = Instant::now() + CLOSE_TIME;
+        self.connection.send_close_notify();
+        self.send()?;
+        self.socket.shutdown(Shutdown::Write)?;
+        let mut forgotten = 0;
+        let mut sink = [0; 4096];
+        while forgotten < CLOSE_OCTETS {
+            match self.read(&mut sink)? {
+                0 => return Ok(()),
+                count => forgotten += count,
+            }
+        }
+        Err(io::Error::new(
+            ErrorKind::TimedOut,
+            "the peer goes on sending after the end",
+        ))
+    }
+}
+
+/// The [`TlsError`] within an error of a [`Secure`].
+pub(crate) fn tls_error(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The handshake, until `deadline`.
+pub(super) fn shake_hands(
+    connection: &mut Connection,
+    socket: &TcpStream,
+    deadline: Instant,
+) -> Result<(), Interrupted> {
+    let mut timed = Timed::new(socket, deadline);
+    loop {
+        while connection.wants_write() {
+            connection.write_tls(&mut timed).map_err(Interrupted::Io)?;
+        }
+        if !connection.is_handshaking() {
+            return Ok(());
+        }
+        if connection.read_tls(&mut timed).map_err(Interrupted::Io)? == 0 {
+            return Err(Interrupted::Io(ErrorKind::UnexpectedEof.into()));
+        }
+        if let Err(error) = connection.process_new_packets() {
+            say_last_words(connection, socket);
+            return Err(Interrupted::Tls(error));
+        }
+    }
+}
+
+/// What ended a handshake.
+pub(super) enum Interrupted {
+    /// The socket.
+    Io(io::Error),
+    /// One of the two ends, by the rules of TLS.
+    Tls(rustls::Error),
+}
+
+/// Sends the alert that rustls has prepared, and lets the peer read it: a socket
+/// that is closed with input unread is reset, and the alert lost.
+pub(super) fn say_last_words(connection: &mut Connection, socket: &TcpStream) {
+    let mut timed = Timed::new(socket, Instant::now() + LAST_WORDS);
+    while connection.wants_write() {
+        if connection.write_tls(&mut timed).is_err() {
+            return;
+        }
+    }
+    if socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut sink = [0; 4096];
+    for _ in 0..64 {
+        if !matches!(timed.read(&mut sink), Ok(count) if count > 0) {
+            return;
+        }
+    }
+}
+
+/// A socket on which no call blocks past a deadline.
+struct Timed<'a> {
+    socket: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl<'a> Timed<'a> {
+    fn new(socket: &'a TcpStream, deadline: Instant) -> Timed<'a> {
+        Timed { socket, deadline }
+    }
+
+    /// Never zero, which to the socket would mean for ever.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(ErrorKind::TimedOut.into()),
+            left => Ok(Some(left)),
+        }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.socket.set_read_timeout(self.left()?)?;
+            match self.socket.read(into) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        loop {
+            self.socket.set_write_timeout(self.left()?)?;
+            match self.socket.write(octets) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

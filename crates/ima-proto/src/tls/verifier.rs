@@ -1,0 +1,223 @@
+//! The check of a peer's certificate chain, one for both directions.
+//!
+//! What is proved is always "I am the server of this domain", whoever dialled:
+//! every certificate of the chain must be good for serverAuth (RFC 5280,
+//! 4.2.1.12) or carry no extended key usage. One for clientAuth alone was issued
+//! under other rules than a server's, and is refused.
+//!
+//! A certificate that a configured revocation list names is refused. A list
+//! decides for the certificates of its own issuer, also after its nextUpdate;
+//! where no list of the issuer is configured, the certificate counts as good.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ima_program::config::ConfigPath;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ExtendedKeyPurpose, OtherError,
+    PeerIncompatible, SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, RevocationOptionsBuilder, UnknownStatusPolicy};
+
+use super::fresh::Fresh;
+use super::names::CertificateNames;
+use super::trust::{self, RootSource, Trust, TrustError};
+
+/// Checks the certificates of servers and of clients alike.
+#[derive(Debug)]
+pub struct PeerVerifier {
+    trust: Fresh<Trust, TrustError>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl PeerVerifier {
+    /// Loads `roots` and `crls`; `dir` is the folder of the configuration file.
+    /// Files among them are read again when they change, at most once a second.
+    ///
+    /// # Errors
+    /// A [`TrustError`] that names the file.
+    pub fn load(
+        roots: &[RootSource],
+        crls: &[ConfigPath],
+        dir: &Path,
+    ) -> Result<Arc<PeerVerifier>, TrustError> {
+        let trust = PeerVerifier::trust(roots, crls, dir)?;
+        Ok(Arc::new(PeerVerifier::new(trust)))
+    }
+
+    fn trust(
+        roots: &[RootSource],
+        crls: &[ConfigPath],
+        dir: &Path,
+    ) -> Result<Fresh<Trust, TrustError>, TrustError> {
+        let files = trust::files(roots, crls, dir);
+        let (roots, crls, dir) = (roots.to_vec(), crls.to_vec(), dir.to_owned());
+        Fresh::new(files, Box::new(move || Trust::load(&roots, &crls, &dir)))
+    }
+
+    fn new(trust: Fresh<Trust, TrustError>) -> PeerVerifier {
+        PeerVerifier {
+            trust,
+            algorithms: super::provider().signature_verification_algorithms,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn looking_always(
+        roots: &[RootSource],
+        crls: &[ConfigPath],
+        dir: &Path,
+    ) -> Result<Arc<PeerVerifier>, TrustError> {
+        let trust = PeerVerifier::trust(roots, crls, dir)?.looking_always();
+        Ok(Arc::new(PeerVerifier::new(trust)))
+    }
+
+    fn check_chain(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let trust = self.trust.current();
+        let lists: Vec<_> = trust.lists.iter().collect();
+        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+            options
+                .with_status_policy(UnknownStatusPolicy::Allow)
+                .build()
+        });
+        let certificate = EndEntityCert::try_from(leaf).map_err(refusal)?;
+        certificate
+            .verify_for_usage(
+                self.algorithms.all,
+                &trust.roots,
+                intermediates,
+                now,
+                KeyUsage::server_auth(),
+                revocation,
+                None,
+            )
+            .map(|_| ())
+            .map_err(refusal)
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.check_chain(end_entity, intermediates, now)?;
+        let names = CertificateNames::of(end_entity);
+        let wanted = server_name.to_str().to_ascii_lowercase();
+        match names.cover(&wanted) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::NotValidForNameContext {
+                expected: server_name.to_owned(),
+                presented: names.iter().map(str::to_owned).collect(),
+            }
+            .into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::ServerDoesNotSupportTls12Or13.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Demands a certificate, and sends no list of authorities. For which domains
+/// the client speaks is asked later, of the connection's `VerifiedNames`.
+impl ClientCertVerifier for PeerVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.check_chain(end_entity, intermediates, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::Tls13RequiredForQuic.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// What webpki found, as the rustls error that makes the fitting alert.
+fn refusal(error: webpki::Error) -> rustls::Error {
+    use webpki::Error;
+    match error {
+        Error::BadDer | Error::BadDerTime | Error::TrailingData(_) => CertificateError::BadEncoding,
+        Error::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        Error::CertExpired { time, not_after } => {
+            CertificateError::ExpiredContext { time, not_after }
+        }
+        Error::UnknownIssuer => CertificateError::UnknownIssuer,
+        Error::CertRevoked => CertificateError::Revoked,
+        Error::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        Error::RequiredEkuNotFoundContext(found) => CertificateError::InvalidPurposeContext {
+            required: ExtendedKeyPurpose::ServerAuth,
+            presented: found.present.into_iter().map(purpose).collect(),
+        },
+        Error::UnsupportedCriticalExtension => CertificateError::UnhandledCriticalExtension,
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    }
+    .into()
+}
+
+fn purpose(values: Vec<usize>) -> ExtendedKeyPurpose {
+    match values.as_slice() {
+        KeyUsage::SERVER_AUTH_REPR => ExtendedKeyPurpose::ServerAuth,
+        KeyUsage::CLIENT_AUTH_REPR => ExtendedKeyPurpose::ClientAuth,
+        _ => ExtendedKeyPurpose::Other(values),
+    }
+}
