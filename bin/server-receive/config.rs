@@ -1,0 +1,162 @@
+//! server-receive.toml(5).
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ima_message::Hostpart;
+use ima_program::config::{ByteSize, ConfigPath, Loaded, Period};
+use ima_proto::handlers::Handlers;
+use ima_proto::imdp::{ALPN, Limits};
+use ima_proto::tls::{
+    Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, ServerSide, SetupError, TrustError,
+};
+use serde::Deserialize;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    #[serde(default = "listen")]
+    pub listen: Vec<String>,
+    hosts: Vec<Host>,
+    #[serde(default = "roots")]
+    roots: Vec<RootSource>,
+    #[serde(default)]
+    crls: Vec<ConfigPath>,
+    #[serde(default = "check")]
+    check: Vec<String>,
+    #[serde(default = "handler")]
+    handler: Vec<String>,
+    #[serde(default = "max_size")]
+    max_size: ByteSize,
+    #[serde(default = "max_connections")]
+    pub max_connections: usize,
+    #[serde(default = "max_connections_per_address")]
+    pub max_connections_per_address: usize,
+    #[serde(default = "max_messages")]
+    max_messages_per_connection: u64,
+    #[serde(default = "idle_timeout")]
+    idle_timeout: Period,
+    #[serde(default = "message_timeout")]
+    message_timeout: Period,
+    #[serde(default, rename = "redirect-networks")]
+    _redirect_networks: Vec<Network>,
+    #[serde(default = "yes", rename = "require-author-signature")]
+    _require_author_signature: bool,
+    #[serde(default, rename = "keys")]
+    _keys: Option<ConfigPath>,
+    #[serde(default, rename = "held")]
+    _held: Option<ConfigPath>,
+    identity: Vec<IdentityToml>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Host(Hostpart);
+
+impl TryFrom<String> for Host {
+    type Error = ima_message::HostpartError;
+    fn try_from(written: String) -> Result<Self, Self::Error> {
+        Hostpart::parse(&written).map(Self)
+    }
+}
+
+/// An IP network: an address, or an address, `/` and the length of its prefix.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Network;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a network is written as 192.0.2.0/24 or 2001:db8::/32")]
+struct NetworkError;
+
+impl TryFrom<String> for Network {
+    type Error = NetworkError;
+    fn try_from(written: String) -> Result<Self, NetworkError> {
+        let (address, prefix) = written.split_once('/').unwrap_or((&written, "0"));
+        let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix: u8 = prefix.parse().map_err(|_| NetworkError)?;
+        if prefix > longest { Err(NetworkError) } else { Ok(Self) }
+    }
+}
+
+fn listen() -> Vec<String> {
+    vec!["[::]:4025".into()]
+}
+fn roots() -> Vec<RootSource> {
+    vec![RootSource::System]
+}
+fn check() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into(), "--check".into()]
+}
+fn handler() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into()]
+}
+fn max_size() -> ByteSize {
+    ByteSize(64 << 20)
+}
+fn max_connections() -> usize {
+    1000
+}
+fn max_connections_per_address() -> usize {
+    50
+}
+fn max_messages() -> u64 {
+    1000
+}
+fn idle_timeout() -> Period {
+    Period(Duration::from_secs(60))
+}
+fn message_timeout() -> Period {
+    Period(Duration::from_secs(600))
+}
+fn yes() -> bool {
+    true
+}
+
+/// Why the configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// A certificate or key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Roots or revocation lists.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The cryptography.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+impl Config {
+    /// TLS for our hosts, each of which needs an identity.
+    pub fn tls(&self, dir: &Path) -> Result<ServerSide, UseError> {
+        let identities = Identities::load(&self.identity, dir)?;
+        identities.require(self.hosts.iter().map(|host| &host.0))?;
+        let verifier: Arc<PeerVerifier> = PeerVerifier::load(&self.roots, &self.crls, dir)?;
+        Ok(ServerSide::new(identities, verifier, ALPN)?)
+    }
+
+    /// What a sender may do.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            data: self.max_size.0,
+            idle: self.idle_timeout.0,
+            message: self.message_timeout.0,
+            messages: self.max_messages_per_connection,
+            ..Limits::default()
+        }
+    }
+
+    /// The commands behind.
+    pub fn handlers(loaded: &Loaded<Self>) -> Handlers {
+        Handlers {
+            check: loaded.value.check.clone(),
+            handler: loaded.value.handler.clone(),
+            config_dir: loaded.dir.clone(),
+        }
+    }
+}

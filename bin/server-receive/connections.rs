@@ -1,0 +1,86 @@
+//! The connections that are being served, and how they come to an end.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// All connections of this process.
+#[derive(Debug, Default)]
+pub struct Connections {
+    stopping: AtomicBool,
+    numbers: AtomicU64,
+    open: Mutex<Vec<Arc<Connection>>>,
+    closed: Condvar,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Connection {
+    number: u64,
+    socket: Arc<TcpStream>,
+    /// Whether a message is in hand: its header block was read, and it is
+    /// neither refused nor delivered yet.
+    busy: AtomicBool,
+}
+
+/// Takes a connection off the list when dropped.
+#[derive(Debug)]
+pub struct Open<'a> {
+    connections: &'a Connections,
+    connection: Arc<Connection>,
+}
+
+impl Connection {
+    pub fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::SeqCst);
+    }
+}
+
+impl Connections {
+    /// Puts a connection on the list.
+    pub fn enter(&self, socket: Arc<TcpStream>) -> Open<'_> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection { number, socket, busy: AtomicBool::new(false) });
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
+        Open { connections: self, connection }
+    }
+
+    /// Whether no further message is to be taken.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Lets no connection begin another message, and wakes those that wait for one.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for connection in self.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if !connection.busy.load(Ordering::SeqCst) {
+                // The reader sees an end; what is written still goes out.
+                let _ = connection.socket.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Waits until all are closed, or the time is up. Gives how many remain.
+    pub fn wait(&self, at_most: Duration) -> usize {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.closed.wait_timeout_while(open, at_most, |open| !open.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.len()
+    }
+}
+
+impl std::ops::Deref for Open<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|other| other.number != self.connection.number);
+        self.connections.closed.notify_all();
+    }
+}

@@ -1,0 +1,127 @@
+//! What stands behind one connection: the commands, and the log.
+
+use std::io;
+use std::time::Instant;
+
+use ima_message::{DateTime, HandlerLine, HeaderBlock, Received};
+use ima_program::log;
+use ima_program::spool::SpoolWriter;
+use ima_proto::handlers::message_file;
+use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say, Service};
+use ima_proto::tls::PeerInfo;
+
+use crate::connections::Connection;
+use crate::server::Server;
+
+/// The seconds that a domain which asked for too many unknown recipients waits.
+const TOO_MANY_UNKNOWN: u64 = 3600;
+
+/// Serves the messages of one connection.
+pub struct Session<'a> {
+    server: &'a Server,
+    peer: &'a PeerInfo,
+    connection: &'a Connection,
+    /// The header block in hand, with its `received`.
+    header: Option<HeaderBlock>,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(server: &'a Server, peer: &'a PeerInfo, connection: &'a Connection) -> Self {
+        Self { server, peer, connection, header: None }
+    }
+
+    fn received(&self, message: &Accepted) -> Result<Received, ima_message::DateError> {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        Ok(Received {
+            host: self.peer.sni.clone(),
+            time: DateTime::parse(&now)?,
+            from: message.peer().clone(),
+            address: self.peer.address.to_string().into(),
+            tls: self.peer.tls.into(),
+            author: message.author(),
+        })
+    }
+
+    fn decide(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
+        if self.server.strangers.is_over(message.peer(), Instant::now()) {
+            let text = "too many unknown recipients within an hour";
+            return Ok(HeadersAnswer::Defer(TOO_MANY_UNKNOWN, text.into()));
+        }
+        let header = self.received(message).ok().and_then(|received| message.header().with_received(&received));
+        let Some(header) = header else {
+            let text = "there is no room for a received field";
+            return Ok(HeadersAnswer::Reject(Keyword::Format, text.into()));
+        };
+        let mut counting = Counting { say, unknown: 0 };
+        let answer = self.server.handlers.check(&header, &mut counting);
+        for _ in 0..counting.unknown {
+            self.server.strangers.count(message.peer(), Instant::now());
+        }
+        self.header = Some(header);
+        answer
+    }
+
+    fn event(&self, event: &'static str, message: &Accepted) -> log::Entry {
+        log::info(event)
+            .field("digest", message.header().digest())
+            .field("peer", message.peer())
+            .field("address", self.peer.address)
+            .field("host", &self.peer.sni)
+    }
+}
+
+impl Service for Session<'_> {
+    type Store = SpoolWriter;
+
+    fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
+        self.connection.set_busy(true);
+        let answer = self.decide(message, say);
+        let event = self.event("headers", message).field("octets", message.header().size());
+        match &answer {
+            Ok(answer) => event.field("answer", answer).emit(),
+            Err(Drop) => event.field("answer", "drop").emit(),
+        }
+        answer
+    }
+
+    fn store(&mut self, message: &Accepted) -> io::Result<SpoolWriter> {
+        message_file(self.header.as_ref().unwrap_or_else(|| message.header()))
+    }
+
+    fn deliver(&mut self, message: &Accepted, data: SpoolWriter, say: &mut dyn Say) -> Outcome {
+        let file = match data.finish() {
+            Ok(file) => file,
+            Err(error) => {
+                log::error("cannot-store").field("digest", message.header().digest()).field("error", error).emit();
+                return Ok(DataAnswer::Partial);
+            }
+        };
+        let header = self.header.take();
+        let header = header.as_ref().unwrap_or_else(|| message.header());
+        let outcome = self.server.handlers.deliver(header, file, message.deadline(), say);
+        let answer = outcome.map_or("drop", DataAnswer::as_str);
+        self.event("data", message).field("answer", answer).emit();
+        outcome
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.header = None;
+        self.connection.set_busy(false);
+        !self.server.connections.is_stopping()
+    }
+}
+
+/// Passes lines on and counts the recipients that are not there.
+struct Counting<'s> {
+    say: &'s mut dyn Say,
+    unknown: usize,
+}
+
+impl Say for Counting<'_> {
+    fn line(&mut self, line: &str) {
+        if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {
+            self.unknown += 1;
+        }
+        self.say.line(line);
+    }
+}

@@ -1,0 +1,72 @@
+//! Who asks for recipients that are not there.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ima_message::Hostpart;
+
+/// How many NORECIPIENT a domain may draw within [`SPAN`].
+const MOST: usize = 20;
+const SPAN: Duration = Duration::from_secs(3600);
+/// So many domains are remembered before old ones are looked for and forgotten.
+const DOMAINS: usize = 10_000;
+
+/// Counts the NORECIPIENT that each peer domain drew within an hour, so that
+/// nobody can list our users.
+#[derive(Debug, Default)]
+pub struct Strangers(Mutex<HashMap<Hostpart, VecDeque<Instant>>>);
+
+impl Strangers {
+    /// Whether a domain has drawn too many.
+    pub fn is_over(&self, domain: &Hostpart, now: Instant) -> bool {
+        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(times) = drawn.get_mut(domain) else {
+            return false;
+        };
+        forget(times, now);
+        times.len() >= MOST
+    }
+
+    /// A domain drew one more.
+    pub fn count(&self, domain: &Hostpart, now: Instant) {
+        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if drawn.len() >= DOMAINS {
+            drawn.retain(|_, times| {
+                forget(times, now);
+                !times.is_empty()
+            });
+        }
+        let times = drawn.entry(domain.clone()).or_default();
+        times.push_back(now);
+        if times.len() > MOST {
+            times.pop_front();
+        }
+    }
+}
+
+fn forget(times: &mut VecDeque<Instant>, now: Instant) {
+    while times.front().is_some_and(|&time| now.saturating_duration_since(time) >= SPAN) {
+        times.pop_front();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_within_an_hour_are_too_many() {
+        let strangers = Strangers::default();
+        let (a, b) = (Hostpart::parse("a.test").unwrap(), Hostpart::parse("b.test").unwrap());
+        let start = Instant::now();
+        for i in 0..30 {
+            assert_eq!(strangers.is_over(&a, start), i >= MOST);
+            strangers.count(&a, start);
+        }
+        assert!(!strangers.is_over(&b, start));
+        assert!(strangers.is_over(&a, start + SPAN - Duration::from_secs(1)));
+        assert!(!strangers.is_over(&a, start + SPAN));
+    }
+}

@@ -1,0 +1,23 @@
+//! The options of server-send-mail(8).
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Send messages to the hosts of their recipients: to all of them, or to none.
+///
+/// Prints a line for each recipient, OK, FAIL or DEFER. Exit status: 0 all OK,
+/// 1 refused, 2 anything else.
+#[derive(Debug, Parser)]
+#[command(name = "server-send-mail", version)]
+pub struct Args {
+    /// Configuration file [default: server-send-mail.toml in $EMEMO_CONFIG_DIR or /etc/ememo]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Send to the hosts that are willing, also where others are not
+    #[arg(long)]
+    pub partial: bool,
+    /// Messages; - or none is standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}

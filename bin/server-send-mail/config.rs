@@ -1,0 +1,123 @@
+//! server-send-mail.toml(5).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ima_message::Hostpart;
+use ima_program::config::{ConfigPath, Loaded, Period};
+use ima_proto::dial::{Dialler, Hosts};
+use ima_proto::handlers::Handlers;
+use ima_proto::imdp::{ALPN, PORT, Times};
+use ima_proto::tls::{
+    ClientSide, Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, SetupError, TrustError,
+};
+use serde::Deserialize;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    #[serde(default = "roots")]
+    roots: Vec<RootSource>,
+    #[serde(default)]
+    crls: Vec<ConfigPath>,
+    #[serde(default)]
+    local_hosts: Vec<Host>,
+    #[serde(default = "check")]
+    check: Vec<String>,
+    #[serde(default = "handler")]
+    handler: Vec<String>,
+    #[serde(default = "connect_timeout")]
+    connect_timeout: Period,
+    #[serde(default = "idle_timeout")]
+    idle_timeout: Period,
+    #[serde(default, rename = "dns")]
+    _dns: Resolver,
+    #[serde(default)]
+    hosts: Hosts,
+    identity: Vec<IdentityToml>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Host(Hostpart);
+
+impl TryFrom<String> for Host {
+    type Error = ima_message::HostpartError;
+    fn try_from(written: String) -> Result<Self, Self::Error> {
+        Hostpart::parse(&written).map(Self)
+    }
+}
+
+/// Who is asked for addresses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Resolver {
+    #[default]
+    System,
+}
+
+fn roots() -> Vec<RootSource> {
+    vec![RootSource::System]
+}
+fn check() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into(), "--check".into()]
+}
+fn handler() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into()]
+}
+fn connect_timeout() -> Period {
+    Period(Duration::from_secs(10))
+}
+fn idle_timeout() -> Period {
+    Period(Duration::from_secs(60))
+}
+
+/// Why the configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// A certificate or key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Roots or revocation lists.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The cryptography.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+/// What all messages of a run share.
+#[derive(Debug)]
+pub struct Office {
+    /// How servers are found.
+    pub dialler: Dialler,
+    /// As whom they are spoken to.
+    pub tls: ClientSide,
+    /// Our certificates.
+    pub identities: Arc<Identities>,
+    /// How long they may take.
+    pub times: Times,
+    /// Hosts served on this machine.
+    pub local_hosts: HashSet<Hostpart>,
+    /// The commands that serve them.
+    pub handlers: Handlers,
+}
+
+impl Office {
+    /// Puts a configuration to work.
+    pub fn open(loaded: Loaded<Config>) -> Result<Self, UseError> {
+        let Loaded { value: config, dir, .. } = loaded;
+        let identities = Identities::load(&config.identity, &dir)?;
+        let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
+        Ok(Self {
+            dialler: Dialler::new(config.hosts, PORT, config.connect_timeout.0),
+            tls: ClientSide::new(Arc::clone(&identities), verifier, ALPN)?,
+            identities,
+            times: Times { idle: config.idle_timeout.0, ..Times::default() },
+            local_hosts: config.local_hosts.into_iter().map(|host| host.0).collect(),
+            handlers: Handlers { check: config.check, handler: config.handler, config_dir: dir },
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! A message to all of its hosts, or to none.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use ima_message::{Address, HandlerLine, Hostpart};
+use ima_program::Exit;
+use ima_program::escape::visible;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::Office;
+use crate::leg::{Leg, Verdict, Way, deferred};
+use crate::outgoing::Outgoing;
+
+/// A host's thread: enough for debug builds too.
+const STACK: usize = 512 << 10;
+/// From so many octets on a person at a terminal is shown how far it is.
+const SHOWN: u64 = 1 << 20;
+
+/// Sends messages one after the other; connections stay open between them.
+pub struct Dispatch<'o> {
+    office: &'o Office,
+    partial: bool,
+    /// By return-path host and recipients' host: one connection serves one of each.
+    ways: HashMap<(Hostpart, Hostpart), Way>,
+    printer: Mutex<Printer>,
+}
+
+/// Prints a recipient's line as soon as it is known.
+#[derive(Default)]
+struct Printer {
+    exits: Vec<Exit>,
+    error: Option<io::Error>,
+}
+
+impl Printer {
+    fn line(&mut self, line: &HandlerLine) {
+        self.exits.push(match line {
+            HandlerLine::Ok(_) => Exit::Done,
+            HandlerLine::Fail { .. } | HandlerLine::NoRecipient(_) => Exit::Refused,
+            HandlerLine::Defer { .. } => Exit::Unfinished,
+        });
+        let mut stdout = io::stdout().lock();
+        let printed = writeln!(stdout, "{}", visible(&line.to_string())).and_then(|()| stdout.flush());
+        if let Err(error) = printed {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl<'o> Dispatch<'o> {
+    pub fn new(office: &'o Office, partial: bool) -> Self {
+        Self { office, partial, ways: HashMap::new(), printer: Mutex::default() }
+    }
+
+    /// Sends one message and prints a line for each recipient.
+    pub fn send(&mut self, message: &Outgoing) -> Exit {
+        let from = message.header().return_path().hostpart().clone();
+        if self.office.identities.for_host(&from).is_none() && !self.office.local_hosts.contains(&from) {
+            let text = format!("no [[identity]] for {from} in the configuration, so nobody would believe it");
+            complain(&text);
+            self.answer_all(message.header().recipients(), |address| deferred(address, None, &text));
+            return self.exit();
+        }
+        let mut legs = self.legs(message, &from);
+        let verdicts = each(&mut legs, |leg| leg.ask(self.office));
+        let refused = self.report(&legs, &verdicts);
+        let willing = verdicts.iter().all(|verdict| matches!(verdict, Verdict::Accepts(_)));
+        if willing || self.partial {
+            self.deliver(message, &mut legs, &verdicts);
+        } else {
+            self.abort(&mut legs, &verdicts, refused.as_deref());
+        }
+        for leg in legs {
+            self.ways.insert((leg.from.clone(), leg.host.clone()), leg.into_way());
+        }
+        self.exit()
+    }
+
+    /// Closes all connections.
+    pub fn done(self) {
+        let mut ways: Vec<_> = self.ways.into_values().map(Some).collect();
+        each(&mut ways, |way| {
+            if let Some(Way::Remote(Some(sender))) = way.take() {
+                // All is answered; how the peer closes changes nothing.
+                let _ = sender.done();
+            }
+        });
+    }
+
+    fn legs<'m>(&mut self, message: &'m Outgoing, from: &Hostpart) -> Vec<Leg<'m>> {
+        let mut hosts: Vec<(Hostpart, Vec<&Address>)> = Vec::new();
+        let mut places = HashMap::new();
+        for address in message.header().recipients() {
+            let host = address.hostpart();
+            let place = *places.entry(host).or_insert(hosts.len());
+            match hosts.get_mut(place) {
+                Some((_, recipients)) => recipients.push(address),
+                None => hosts.push((host.clone(), vec![address])),
+            }
+        }
+        hosts
+            .into_iter()
+            .map(|(host, recipients)| {
+                let way = match self.ways.remove(&(from.clone(), host.clone())) {
+                    Some(way) => way,
+                    None if self.office.local_hosts.contains(&host) => Way::Local,
+                    None => Way::Remote(None),
+                };
+                Leg::new(message, host, recipients, way)
+            })
+            .collect()
+    }
+
+    /// Tells a person of each host that does not take the message; gives the
+    /// first refusal.
+    fn report(&self, legs: &[Leg<'_>], verdicts: &[Verdict]) -> Option<String> {
+        let mut refusal = None;
+        for (leg, verdict) in legs.iter().zip(verdicts) {
+            match verdict {
+                Verdict::Accepts(_) => {}
+                Verdict::Refuses(text) => {
+                    complain(&format!("{} refused: {text}", leg.host));
+                    for address in &leg.unknown {
+                        complain(&format!("{} has no {address}", leg.host));
+                    }
+                    refusal.get_or_insert_with(|| leg.host.to_string());
+                }
+                Verdict::Defers(_, text) => complain(&format!("{} does not take it now: {text}", leg.host)),
+            }
+        }
+        refusal
+    }
+
+    /// Data go to every host that accepted, at the same time.
+    fn deliver(&self, message: &Outgoing, legs: &mut [Leg<'_>], verdicts: &[Verdict]) {
+        let mut pairs: Vec<_> = legs.iter_mut().zip(verdicts).collect();
+        let takers = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Accepts(_))).count() as u64;
+        let bar = progress_bar(message.header().size().saturating_mul(takers));
+        each(&mut pairs, |(leg, verdict)| match verdict {
+            Verdict::Accepts(parts) => {
+                let progress = |octets| bar.inc(octets);
+                leg.deliver(self.office, message, parts.as_ref(), &progress, &mut |line| {
+                    bar.suspend(|| self.print(line));
+                });
+            }
+            Verdict::Refuses(text) => self.refuse(leg, text),
+            Verdict::Defers(seconds, text) => {
+                self.answer_all(leg.recipients.iter().copied(), |address| deferred(address, *seconds, text));
+            }
+        });
+        bar.finish_and_clear();
+    }
+
+    /// No data to anyone. Where a host refused, that is final for all.
+    fn abort(&self, legs: &mut [Leg<'_>], verdicts: &[Verdict], refusal: Option<&str>) {
+        let mut pairs: Vec<_> = legs.iter_mut().zip(verdicts).collect();
+        each(&mut pairs, |(leg, verdict)| {
+            if matches!(verdict, Verdict::Accepts(_)) {
+                leg.abort();
+            }
+        });
+        for (leg, verdict) in pairs {
+            let others = |text: &str| match refusal {
+                Some(host) => format!("not sent to anyone, since {host} refused{text}"),
+                None => format!("not sent to anyone yet, since not every host takes it now{text}"),
+            };
+            let (seconds, text) = match verdict {
+                Verdict::Refuses(text) => {
+                    self.refuse(leg, text);
+                    continue;
+                }
+                Verdict::Accepts(_) => (None, others("")),
+                Verdict::Defers(_, text) if refusal.is_some() => (None, others(&format!("; here: {text}"))),
+                Verdict::Defers(seconds, text) => (*seconds, text.clone()),
+            };
+            self.answer_all(leg.recipients.iter().copied(), |address| match refusal {
+                Some(_) => HandlerLine::Fail { address, text: text.as_str().into() },
+                None => deferred(address, seconds, &text),
+            });
+        }
+    }
+
+    fn refuse(&self, leg: &Leg<'_>, text: &str) {
+        self.answer_all(leg.recipients.iter().copied(), |address| {
+            let text = if leg.unknown.contains(&address) {
+                "no such recipient".into()
+            } else if leg.unknown.is_empty() {
+                text.into()
+            } else {
+                format!("not sent to anyone: {text}").into()
+            };
+            HandlerLine::Fail { address, text }
+        });
+    }
+
+    fn answer_all<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>, line: impl Fn(Address) -> HandlerLine) {
+        for address in addresses {
+            self.print(&line(address.clone()));
+        }
+    }
+
+    fn print(&self, line: &HandlerLine) {
+        self.printer.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+    }
+
+    /// By the lines of the message that is over. Where they could not be
+    /// printed, nobody knows what became of it.
+    fn exit(&self) -> Exit {
+        let mut printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
+        let exit = Exit::combine(printer.exits.drain(..));
+        match printer.error.take() {
+            Some(error) => {
+                complain(&format!("cannot print the recipients' lines: {error}"));
+                Exit::Unfinished
+            }
+            None => exit,
+        }
+    }
+}
+
+/// Does the same with each, at the same time.
+fn each<T: Send, R: Send>(items: &mut [T], act: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
+    if let [only] = items {
+        return vec![act(only)];
+    }
+    let act = &act;
+    thread::scope(|scope| {
+        let mut started = Vec::with_capacity(items.len());
+        for item in items {
+            // Where no thread can be had, this one does it.
+            let slot = Mutex::new(Some(item));
+            let slot = std::sync::Arc::new(slot);
+            let theirs = std::sync::Arc::clone(&slot);
+            let take = |slot: &Mutex<Option<&mut T>>| {
+                slot.lock().unwrap_or_else(PoisonError::into_inner).take().map(act)
+            };
+            let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || take(&theirs));
+            started.push(match thread {
+                Ok(thread) => Ok(thread),
+                Err(_) => Err(take(&slot)),
+            });
+        }
+        started.into_iter().filter_map(|thread| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(done) => done,
+        })
+        .collect()
+    })
+}
+
+fn progress_bar(octets: u64) -> ProgressBar {
+    if octets < SHOWN {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left");
+    let bar = ProgressBar::new(octets);
+    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+}
+
+/// Says something to the person at the terminal, or to the log behind stderr.
+pub fn complain(text: &str) {
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr().lock(), "server-send-mail: {}", visible(text));
+}

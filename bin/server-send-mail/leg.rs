@@ -1,0 +1,263 @@
+//! One message's way to one host.
+
+use std::io::{self, Read, Write as _};
+use std::time::Instant;
+
+use ima_message::{Address, Author, DateError, DateTime, HandlerLine, HeaderBlock, Hostpart, Received};
+use ima_proto::dial::DialError;
+use ima_proto::handlers::message_file;
+use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender};
+use ima_proto::tls::{self, Secure, TlsError};
+
+use crate::config::Office;
+use crate::outgoing::Outgoing;
+
+/// A host, its recipients, and how far it is.
+pub struct Leg<'m> {
+    /// The recipients' hostpart.
+    pub host: Hostpart,
+    /// Who answers for the message: the return path's hostpart.
+    pub from: Hostpart,
+    /// Who is there, in the order of the message.
+    pub recipients: Vec<&'m Address>,
+    /// Of these, who is not.
+    pub unknown: Vec<Address>,
+    /// What the host is told.
+    block: HeaderBlock,
+    way: Way,
+}
+
+/// How a host is spoken to.
+pub enum Way {
+    /// Over a connection, where there is one already.
+    Remote(Option<Box<Sender<Secure>>>),
+    /// By commands on this machine.
+    Local,
+}
+
+/// What a host says to a header block.
+pub enum Verdict {
+    /// It takes the message, or these parts of it.
+    Accepts(Option<PartList>),
+    /// A final no.
+    Refuses(String),
+    /// Not now; in so many seconds, where it said so.
+    Defers(Option<u64>, String),
+}
+
+/// Why there is no answer from a host.
+#[derive(Debug, thiserror::Error)]
+enum LegError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Date(#[from] DateError),
+    #[error("there is no room in the header block for a received field")]
+    NoRoom,
+    #[error("the local command wants the message dropped")]
+    Dropped,
+}
+
+impl From<Drop> for LegError {
+    fn from(_: Drop) -> Self {
+        Self::Dropped
+    }
+}
+
+impl<'m> Leg<'m> {
+    pub fn new(message: &'m Outgoing, host: Hostpart, recipients: Vec<&'m Address>, way: Way) -> Self {
+        let header = message.header();
+        let block = header.for_host(&host);
+        let from = header.return_path().hostpart().clone();
+        Self { host, from, recipients, unknown: Vec::new(), block, way }
+    }
+
+    /// The way, for the next message.
+    pub fn into_way(self) -> Way {
+        self.way
+    }
+
+    /// Asks whether the host takes the message.
+    pub fn ask(&mut self, office: &Office) -> Verdict {
+        let answer = match self.way {
+            Way::Local => self.ask_commands(office),
+            Way::Remote(_) => self.ask_server(office),
+        };
+        match answer {
+            Ok(HeadersAnswer::Accept) => Verdict::Accepts(None),
+            Ok(HeadersAnswer::AcceptParts(parts)) => Verdict::Accepts(Some(parts)),
+            Ok(HeadersAnswer::Reject(keyword, text)) => Verdict::Refuses(format!("{keyword} {text}")),
+            Ok(HeadersAnswer::Defer(seconds, text)) => Verdict::Defers(Some(seconds), text.into()),
+            Ok(answer @ HeadersAnswer::Redirect(_)) => Verdict::Defers(None, answer.to_string()),
+            Err(error) => {
+                self.way.break_off();
+                Verdict::Defers(None, ima_program::report::chain(&error))
+            }
+        }
+    }
+
+    fn ask_server(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
+        let Way::Remote(connection) = &mut self.way else {
+            return Err(LegError::Dropped);
+        };
+        let unknown = &mut self.unknown;
+        let mut note = |line: &str| note_unknown(line, &self.recipients, unknown);
+        if let Some(sender) = connection {
+            // A connection of an earlier message may have been closed meanwhile.
+            match sender.headers(&self.block, &mut note) {
+                Err(SendError::Wire(_) | SendError::Refused(_)) => *connection = None,
+                answer => return Ok(answer?),
+            }
+        }
+        let socket = office.dialler.dial(&self.host)?;
+        let secure = tls::connect(socket, &office.tls, &self.host, &self.from)?;
+        let sender = connection.insert(Box::new(Sender::new(secure, office.times)));
+        Ok(sender.headers(&self.block, &mut note)?)
+    }
+
+    fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let received = Received {
+            host: self.host.clone(),
+            time: DateTime::parse(&now)?,
+            from: self.from.clone(),
+            address: "local".into(),
+            tls: "none".into(),
+            author: Author::Local,
+        };
+        self.block = self.block.with_received(&received).ok_or(LegError::NoRoom)?;
+        let mut note = Listener(|line: &str| note_unknown(line, &self.recipients, &mut self.unknown));
+        Ok(office.handlers.check(&self.block, &mut note)?)
+    }
+
+    /// Sends the data; `progress` is told of the octets, and `answered` of each
+    /// recipient's line as it is known. Everyone gets exactly one.
+    pub fn deliver(
+        &mut self,
+        office: &Office,
+        message: &Outgoing,
+        parts: Option<&PartList>,
+        progress: &dyn Fn(u64),
+        answered: &mut dyn FnMut(&HandlerLine),
+    ) {
+        let mut waiting = self.recipients.clone();
+        let mut last_text = String::new();
+        let mut information = |line: &str| match HandlerLine::parse(line) {
+            Some(line) => {
+                if let Some(place) = waiting.iter().position(|&address| address == line.address()) {
+                    waiting.remove(place);
+                    answered(&as_outcome(line));
+                }
+            }
+            None if line != "alive" => line.clone_into(&mut last_text),
+            None => {}
+        };
+        let data = Counted { data: message.data(parts.map(PartList::numbers)), progress };
+        let answer = match &mut self.way {
+            Way::Local => deliver_locally(office, &self.block, data, &mut information),
+            Way::Remote(None) => Err(LegError::Dropped),
+            Way::Remote(Some(sender)) => {
+                let octets = data.data.octets();
+                let mut data = data;
+                sender.data(octets, &mut data, &mut information).map_err(LegError::from)
+            }
+        };
+        let reason = match &answer {
+            Ok(_) => last_text,
+            Err(error) => {
+                self.way.break_off();
+                ima_program::report::chain(error)
+            }
+        };
+        for &address in &waiting {
+            let address = address.clone();
+            answered(&match answer {
+                Ok(DataAnswer::Ok) => HandlerLine::Ok(address),
+                Ok(DataAnswer::Fail) => HandlerLine::Fail { address, text: reason.as_str().into() },
+                Ok(DataAnswer::Partial) | Err(_) => deferred(address, None, &reason),
+            });
+        }
+    }
+
+    /// Takes an accepted header block back.
+    pub fn abort(&mut self) {
+        if let Way::Remote(Some(sender)) = &mut self.way {
+            if sender.abort().is_err() {
+                self.way.break_off();
+            }
+        }
+    }
+}
+
+impl Way {
+    fn break_off(&mut self) {
+        if let Self::Remote(connection) = self {
+            *connection = None;
+        }
+    }
+}
+
+/// A line by which a recipient is deferred: to be sent again, nothing is held.
+pub fn deferred(address: Address, seconds: Option<u64>, text: &str) -> HandlerLine {
+    let min = seconds.unwrap_or(60);
+    HandlerLine::Defer { address, cookie: None, min, max: min.max(86_400), text: text.into() }
+}
+
+/// A recipient's line as it is printed: OK, FAIL or DEFER.
+fn as_outcome(line: HandlerLine) -> HandlerLine {
+    match line {
+        HandlerLine::NoRecipient(address) => HandlerLine::Fail { address, text: "no such recipient".into() },
+        line => line,
+    }
+}
+
+fn note_unknown(line: &str, recipients: &[&Address], unknown: &mut Vec<Address>) {
+    if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line) {
+        if recipients.contains(&&address) && !unknown.contains(&address) {
+            unknown.push(address);
+        }
+    }
+}
+
+fn deliver_locally(
+    office: &Office,
+    header: &HeaderBlock,
+    mut data: impl Read,
+    information: &mut dyn FnMut(&str),
+) -> Result<DataAnswer, LegError> {
+    let mut writer = message_file(header)?;
+    io::copy(&mut data, &mut writer)?;
+    writer.flush()?;
+    let time = office.times.message;
+    let deadline = Instant::now() + time;
+    Ok(office.handlers.deliver(header, writer.finish()?, deadline, &mut Listener(information))?)
+}
+
+/// Hands a command's lines on.
+struct Listener<F>(F);
+
+impl<F: FnMut(&str)> Say for Listener<F> {
+    fn line(&mut self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+/// Tells of each octet that was read.
+struct Counted<'a, R> {
+    data: R,
+    progress: &'a dyn Fn(u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.data.read(buffer)?;
+        (self.progress)(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,118 @@
+//! A message that is ready to be sent.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use ima_message::{CopyError, HeaderBlock, Part, ReadError, copy_verified};
+use ima_program::Exit;
+use ima_program::spool::Spooled;
+
+/// A whole message whose data match their digests. The data stay in their file.
+#[derive(Debug)]
+pub struct Outgoing {
+    header: HeaderBlock,
+    file: File,
+    /// Where the data begin.
+    start: u64,
+}
+
+/// Why a file is no message to send.
+#[derive(Debug, thiserror::Error)]
+pub enum OutgoingError {
+    /// The file cannot be opened, read or spooled.
+    #[error("{}: cannot be read", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+    /// No header block.
+    #[error("{}", .0.display())]
+    Header(PathBuf, #[source] ReadError),
+    /// The data are at fault.
+    #[error("{}", .0.display())]
+    Data(PathBuf, #[source] CopyError),
+}
+
+impl OutgoingError {
+    /// A message that is wrong is refused; what could not be read may be
+    /// readable later, and where there is nothing, nobody can say what was meant.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Header(_, ReadError::Header(_)) | Self::Data(_, CopyError::Data(_)) => Exit::Refused,
+            _ => Exit::Unfinished,
+        }
+    }
+}
+
+impl Outgoing {
+    /// Reads and verifies a message: from a file, or from stdin for `-`, which
+    /// is spooled, unlinked, where it is a pipe.
+    pub fn read(path: &Path) -> Result<Self, OutgoingError> {
+        let is_stdin = path == Path::new("-");
+        let name = || if is_stdin { PathBuf::from("standard input") } else { path.to_owned() };
+        let io = |error| OutgoingError::Io(name(), error);
+        let mut file = if is_stdin {
+            Spooled::from_stdin()
+        } else {
+            File::open(path).and_then(Spooled::from_file)
+        }
+        .map_err(io)?;
+        let begin = file.stream_position().map_err(io)?;
+        let mut reader = BufReader::with_capacity(64 << 10, &file);
+        let header = HeaderBlock::read(&mut reader).map_err(|error| OutgoingError::Header(name(), error))?;
+        copy_verified(header.parts(), &mut reader, &mut io::sink())
+            .map_err(|error| OutgoingError::Data(name(), error))?;
+        let start = begin + header.as_bytes().len() as u64;
+        Ok(Self { header, file, start })
+    }
+
+    /// The header block, as it was given to us.
+    pub fn header(&self) -> &HeaderBlock {
+        &self.header
+    }
+
+    /// The data of these parts (numbers from 1, ascending) and how many octets
+    /// they are; of all parts where no list is given. Many can read at once.
+    pub fn data(&self, wanted: Option<&[usize]>) -> Data<'_> {
+        let mut offset = self.start;
+        let mut ranges = Vec::new();
+        for (index, length) in self.header.parts().iter().map(Part::length).enumerate() {
+            if wanted.is_none_or(|wanted| wanted.contains(&(index + 1))) {
+                ranges.push((offset, length));
+            }
+            offset += length;
+        }
+        ranges.reverse();
+        Data { file: &self.file, ranges }
+    }
+}
+
+/// Reads ranges of a file, wherever others read it meanwhile.
+pub struct Data<'a> {
+    file: &'a File,
+    /// Offset and length, the last range first.
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Data<'_> {
+    /// Octets still to come.
+    pub fn octets(&self) -> u64 {
+        self.ranges.iter().map(|(_, length)| length).sum()
+    }
+}
+
+impl Read for Data<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some((offset, length)) = self.ranges.last_mut() {
+            if *length == 0 {
+                self.ranges.pop();
+                continue;
+            }
+            let most = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer.len());
+            let count = self.file.read_at(buffer.get_mut(..most).unwrap_or_default(), *offset)?;
+            *offset += count as u64;
+            *length -= count as u64;
+            return Ok(count);
+        }
+        Ok(0)
+    }
+}
