@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ima_message::{Address, HandlerLine};
-use ima_program::child::{Command, Event, Limits, Running};
+use ima_program::child::{Command, Event, Group, Limits, Running};
 use ima_program::exit::Exit;
 use ima_program::{log, report};
 
@@ -67,7 +67,7 @@ impl Commands<'_> {
         log::info("command-ended")
             .field("digest", &self.digest)
             .field("recipient", address)
-            .field("command", words.join(" "))
+            .field("command", words.first().map_or("", String::as_str))
             .field("exit", exit)
             .emit();
         ledger.ended(exit);
@@ -91,6 +91,7 @@ impl Commands<'_> {
                 ("IMA_RECIPIENT", address.to_string()),
             ],
             stdin: self.copies.file(&place.written)?,
+            group: Group::Ours,
         };
         Ok(command.start(Limits::until(Instant::now() + TIME))?)
     }

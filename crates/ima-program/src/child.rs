@@ -5,10 +5,10 @@
 //! `PATH`, `LANG`, `TZ` and what begins with `EMEMO_` or `IMA_`; its working
 //! directory is ours. Signals are at their default in it.
 //!
-//! A child runs in a process group of its own. When it exits, or its time is
-//! up, or nobody waits for it any more, what is left of that group is killed:
-//! a command that wants to leave something running in the background starts it
-//! with setsid(1). What it wrote to stdout before it exited still counts;
+//! A child runs in a process group of its own, or in ours ([`Group`]). When it
+//! exits, or its time is up, or nobody waits for it any more, it is killed, and
+//! with it what is left of a group of its own: a command that wants to leave
+//! something running in the background starts it with setsid(1). What it wrote to stdout before it exited still counts;
 //! whatever else holds its stdout open is not waited for.
 //!
 //! Nothing a child prints can forge a line elsewhere: each line is UTF-8, in
@@ -56,6 +56,18 @@ pub struct Command {
     /// The child reads from where it stands. Two children that run at the same
     /// time need files that were opened, not cloned: clones share their place.
     pub stdin: File,
+    /// Whether killing us is to kill it.
+    pub group: Group,
+}
+
+/// The process group that a child runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// A new one, which ends with the child: for a server, which outlives it.
+    Own,
+    /// Ours: who kills our group, because our time is up or with Ctrl-C, kills
+    /// the child too. For a program that is run for one message.
+    Ours,
 }
 
 /// What a child may use.
@@ -131,18 +143,21 @@ impl Command {
         };
 
         close_fds::set_fds_cloexec(3, &[]);
-        let mut child = process::Command::new(&program)
+        let mut command = process::Command::new(&program);
+        if self.group == Group::Own {
+            command.process_group(0);
+        }
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs(env::vars_os().filter(|(name, _)| is_passed_on(name)))
             .envs(self.env)
             .stdin(self.stdin)
             .stdout(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(failed)?;
 
-        let watched = Watched::new(&mut child).map_err(|error| failed(error.into()))?;
+        let watched = Watched::new(&mut child, self.group).map_err(|error| failed(error.into()))?;
         Ok(Running {
             program,
             child: Some(child),

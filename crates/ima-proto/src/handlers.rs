@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ima_message::{HandlerLine, HeaderBlock, Received};
-use ima_program::child::{Command, Event, Limits};
+use ima_program::child::{Command, Event, Group, Limits};
 use ima_program::spool::{SpoolWriter, Spooled};
 use ima_program::{Exit, log};
 
@@ -155,6 +155,7 @@ impl Handlers {
             config_dir: self.config_dir.clone(),
             env,
             stdin,
+            group: Group::Own,
         }
     }
 }

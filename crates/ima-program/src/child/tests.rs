@@ -1,6 +1,11 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
-use super::{ChildError, Command, Event, Limits, Running};
+use super::{ChildError, Command, Event, Group, Limits, Running};
 use crate::exit::Exit::{self, Done, Drop, Refused, Unfinished};
 use crate::spool::Spooled;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +28,7 @@ fn command(argv: &[&str]) -> Command {
         config_dir: PathBuf::from("/"),
         env: Vec::new(),
         stdin: File::open("/dev/null").unwrap(),
+        group: Group::Own,
     }
 }
 
@@ -447,4 +453,34 @@ fn what_cannot_be_started_is_named() {
         fails(&["/bin/sh", "nul\0"]),
         ChildError::Start { .. }
     ));
+}
+
+#[test]
+fn a_child_is_in_a_group_of_its_own_or_in_ours() {
+    let group_of = |group| {
+        let script = "read pid name state parent group rest < /proc/$$/stat; echo $$ $group";
+        let command = Command {
+            group,
+            ..sh(script)
+        };
+        let (lines, exit) = finish(command.start(within(LONG)).unwrap());
+        assert_eq!(exit, Done);
+        let (pid, group) = lines[0].split_once(' ').unwrap();
+        (pid.to_owned(), group.to_owned())
+    };
+    let (pid, group) = group_of(Group::Own);
+    assert_eq!(pid, group);
+    let (_, group) = group_of(Group::Ours);
+    let ours = rustix::process::getpgrp().as_raw_nonzero().to_string();
+    assert_eq!(group, ours);
+}
+
+#[test]
+fn a_child_in_our_group_is_killed_at_its_deadline_and_we_are_not() {
+    let command = Command {
+        group: Group::Ours,
+        ..sh("exec sleep 600")
+    };
+    let running = command.start(within(SHORT)).unwrap();
+    assert_eq!(finish(running), (vec![], Unfinished));
 }

@@ -1,5 +1,6 @@
 //! A child's two descriptors, its stdout and its pidfd, and signals to it.
 
+use super::Group;
 use super::lines::Lines;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
@@ -32,6 +33,7 @@ pub(super) struct Ready {
 pub(super) struct Watched {
     /// Signals go to it only until the child is reaped.
     pid: Pid,
+    group: Group,
     pidfd: OwnedFd,
     /// None once it is closed.
     output: Option<ChildStdout>,
@@ -40,7 +42,7 @@ pub(super) struct Watched {
 impl Watched {
     /// Takes the child's stdout. Where that fails, the child is killed and
     /// reaped.
-    pub(super) fn new(child: &mut Child) -> Result<Self, Errno> {
+    pub(super) fn new(child: &mut Child, group: Group) -> Result<Self, Errno> {
         let pid = Pid::from_child(child);
         let output = child.stdout.take();
         let nonblocking = output
@@ -48,9 +50,14 @@ impl Watched {
             .map_or(Ok(()), |output| ioctl_fionbio(output, true));
         let pidfd = nonblocking.and_then(|()| pidfd_open(pid, PidfdFlags::empty()));
         match pidfd {
-            Ok(pidfd) => Ok(Self { pid, pidfd, output }),
+            Ok(pidfd) => Ok(Self {
+                pid,
+                group,
+                pidfd,
+                output,
+            }),
             Err(error) => {
-                kill_process_group(pid, Signal::KILL).ok();
+                child.kill().ok();
                 child.wait().ok();
                 Err(error)
             }
@@ -122,7 +129,7 @@ impl Watched {
         self.output = None;
     }
 
-    /// Kills the child and all in its process group. It must not be reaped yet.
+    /// Kills the child and all in a group of its own. It must not be reaped yet.
     pub(super) fn kill(&self) {
         self.kill_group();
         pidfd_send_signal(&self.pidfd, Signal::KILL).ok();
@@ -130,6 +137,8 @@ impl Watched {
 
     /// As [`Watched::kill`], less a child that left the group.
     pub(super) fn kill_group(&self) {
-        kill_process_group(self.pid, Signal::KILL).ok();
+        if self.group == Group::Own {
+            kill_process_group(self.pid, Signal::KILL).ok();
+        }
     }
 }
