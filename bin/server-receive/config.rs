@@ -10,7 +10,8 @@ use ima_program::config::{ByteSize, ConfigPath, Loaded, Period};
 use ima_proto::handlers::Handlers;
 use ima_proto::imdp::{ALPN, Limits};
 use ima_proto::tls::{
-    Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, ServerSide, SetupError, TrustError,
+    Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, ServerSide, SetupError,
+    TrustError,
 };
 use serde::Deserialize;
 
@@ -79,7 +80,11 @@ impl TryFrom<String> for Network {
         let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix: u8 = prefix.parse().map_err(|_| NetworkError)?;
-        if prefix > longest { Err(NetworkError) } else { Ok(Self) }
+        if prefix > longest {
+            Err(NetworkError)
+        } else {
+            Ok(Self)
+        }
     }
 }
 

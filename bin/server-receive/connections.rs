@@ -41,9 +41,19 @@ impl Connections {
     /// Puts a connection on the list.
     pub fn enter(&self, socket: Arc<TcpStream>) -> Open<'_> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection { number, socket, busy: AtomicBool::new(false) });
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
-        Open { connections: self, connection }
+        let connection = Arc::new(Connection {
+            number,
+            socket,
+            busy: AtomicBool::new(false),
+        });
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection.clone());
+        Open {
+            connections: self,
+            connection,
+        }
     }
 
     /// Whether no further message is to be taken.
@@ -54,7 +64,12 @@ impl Connections {
     /// Lets no connection begin another message, and wakes those that wait for one.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        for connection in self.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for connection in self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             if !connection.busy.load(Ordering::SeqCst) {
                 // The reader sees an end; what is written still goes out.
                 let _ = connection.socket.shutdown(Shutdown::Read);
@@ -65,7 +80,9 @@ impl Connections {
     /// Waits until all are closed, or the time is up. Gives how many remain.
     pub fn wait(&self, at_most: Duration) -> usize {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.closed.wait_timeout_while(open, at_most, |open| !open.is_empty());
+        let waited = self
+            .closed
+            .wait_timeout_while(open, at_most, |open| !open.is_empty());
         waited.unwrap_or_else(PoisonError::into_inner).0.len()
     }
 }
@@ -79,7 +96,11 @@ impl std::ops::Deref for Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .connections
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         open.retain(|other| other.number != self.connection.number);
         self.connections.closed.notify_all();
     }

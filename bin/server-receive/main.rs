@@ -32,7 +32,9 @@ fn main() -> ExitCode {
     }
     let exit = run(&args).unwrap_or_else(|error| {
         if args.inetd {
-            log::error("cannot-start").field("error", chain(&*error)).emit();
+            log::error("cannot-start")
+                .field("error", chain(&*error))
+                .emit();
         } else {
             report(PROGRAM, &*error);
         }

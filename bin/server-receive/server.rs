@@ -39,7 +39,15 @@ impl Server {
     pub fn new(tls: ServerSide, handlers: Handlers, limits: Limits, gate: Gate) -> Self {
         let handshakes = Handshakes::new(HANDSHAKES);
         let (strangers, connections) = (Strangers::default(), Connections::default());
-        Self { tls, handlers, limits, gate, handshakes, strangers, connections }
+        Self {
+            tls,
+            handlers,
+            limits,
+            gate,
+            handshakes,
+            strangers,
+            connections,
+        }
     }
 
     /// Serves connections, a thread for each, until `stop` becomes readable;
@@ -55,7 +63,10 @@ impl Server {
                 this.serve(socket, address, Some(handshake));
             });
             if let Err(error) = thread {
-                log::error("no-thread").field("address", address.ip()).field("error", error).emit();
+                log::error("no-thread")
+                    .field("address", address.ip())
+                    .field("error", error)
+                    .emit();
             }
         }
         log::info("stopping").emit();
@@ -71,7 +82,10 @@ impl Server {
         let this = Arc::clone(&server);
         // Waits for the signal only, and ends with the process.
         let watcher = thread::Builder::new().stack_size(STACK).spawn(move || {
-            let mut waiting = [rustix::event::PollFd::new(&stop, rustix::event::PollFlags::IN)];
+            let mut waiting = [rustix::event::PollFd::new(
+                &stop,
+                rustix::event::PollFlags::IN,
+            )];
             while rustix::event::poll(&mut waiting, None) == Err(rustix::io::Errno::INTR) {}
             this.connections.stop();
         });
@@ -92,19 +106,27 @@ impl Server {
             Ok(accepted) => accepted,
             Err(error) => {
                 let error = ima_program::report::chain(&error);
-                log::warn("handshake-failed").field("address", address).field("error", error).emit();
+                log::warn("handshake-failed")
+                    .field("address", address)
+                    .field("error", error)
+                    .emit();
                 return Exit::Drop;
             }
         };
         drop(handshake);
         let Some(_pass) = self.gate.enter(address) else {
-            log::warn("too-many-connections").field("address", address).emit();
+            log::warn("too-many-connections")
+                .field("address", address)
+                .emit();
             // Nothing is said before the sender speaks: it sees a proper end.
             let _ = ima_proto::framing::Wire::new(secure, self.limits.idle).close();
             return Exit::Unfinished;
         };
         let connection = self.connections.enter(socket);
-        log::info("connected").field("address", address).field("host", &peer.sni).emit();
+        log::info("connected")
+            .field("address", address)
+            .field("host", &peer.sni)
+            .emit();
         let mut session = Session::new(self, &peer, &connection);
         let end = Receiver::new(secure, &peer.names, &self.limits, &mut session).run();
         let event = log::info("closed").field("address", address);

@@ -27,11 +27,18 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(server: &'a Server, peer: &'a PeerInfo, connection: &'a Connection) -> Self {
-        Self { server, peer, connection, header: None }
+        Self {
+            server,
+            peer,
+            connection,
+            header: None,
+        }
     }
 
     fn received(&self, message: &Accepted) -> Result<Received, ima_message::DateError> {
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string();
         Ok(Received {
             host: self.peer.sni.clone(),
             time: DateTime::parse(&now)?,
@@ -43,11 +50,18 @@ impl<'a> Session<'a> {
     }
 
     fn decide(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
-        if self.server.strangers.is_over(message.peer(), Instant::now()) {
+        if self
+            .server
+            .strangers
+            .is_over(message.peer(), Instant::now())
+        {
             let text = "too many unknown recipients within an hour";
             return Ok(HeadersAnswer::Defer(TOO_MANY_UNKNOWN, text.into()));
         }
-        let header = self.received(message).ok().and_then(|received| message.header().with_received(&received));
+        let header = self
+            .received(message)
+            .ok()
+            .and_then(|received| message.header().with_received(&received));
         let Some(header) = header else {
             let text = "there is no room for a received field";
             return Ok(HeadersAnswer::Reject(Keyword::Format, text.into()));
@@ -76,7 +90,9 @@ impl Service for Session<'_> {
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
         self.connection.set_busy(true);
         let answer = self.decide(message, say);
-        let event = self.event("headers", message).field("octets", message.header().size());
+        let event = self
+            .event("headers", message)
+            .field("octets", message.header().size());
         match &answer {
             Ok(answer) => event.field("answer", answer).emit(),
             Err(Drop) => event.field("answer", "drop").emit(),
@@ -92,13 +108,19 @@ impl Service for Session<'_> {
         let file = match data.finish() {
             Ok(file) => file,
             Err(error) => {
-                log::error("cannot-store").field("digest", message.header().digest()).field("error", error).emit();
+                log::error("cannot-store")
+                    .field("digest", message.header().digest())
+                    .field("error", error)
+                    .emit();
                 return Ok(DataAnswer::Partial);
             }
         };
         let header = self.header.take();
         let header = header.as_ref().unwrap_or_else(|| message.header());
-        let outcome = self.server.handlers.deliver(header, file, message.deadline(), say);
+        let outcome = self
+            .server
+            .handlers
+            .deliver(header, file, message.deadline(), say);
         let answer = outcome.map_or("drop", DataAnswer::as_str);
         self.event("data", message).field("answer", answer).emit();
         outcome

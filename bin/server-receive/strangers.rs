@@ -46,7 +46,10 @@ impl Strangers {
 }
 
 fn forget(times: &mut VecDeque<Instant>, now: Instant) {
-    while times.front().is_some_and(|&time| now.saturating_duration_since(time) >= SPAN) {
+    while times
+        .front()
+        .is_some_and(|&time| now.saturating_duration_since(time) >= SPAN)
+    {
         times.pop_front();
     }
 }
@@ -59,7 +62,10 @@ mod tests {
     #[test]
     fn twenty_within_an_hour_are_too_many() {
         let strangers = Strangers::default();
-        let (a, b) = (Hostpart::parse("a.test").unwrap(), Hostpart::parse("b.test").unwrap());
+        let (a, b) = (
+            Hostpart::parse("a.test").unwrap(),
+            Hostpart::parse("b.test").unwrap(),
+        );
         let start = Instant::now();
         for i in 0..30 {
             assert_eq!(strangers.is_over(&a, start), i >= MOST);

@@ -10,7 +10,8 @@ use ima_proto::dial::{Dialler, Hosts};
 use ima_proto::handlers::Handlers;
 use ima_proto::imdp::{ALPN, PORT, Times};
 use ima_proto::tls::{
-    ClientSide, Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, SetupError, TrustError,
+    ClientSide, Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, SetupError,
+    TrustError,
 };
 use serde::Deserialize;
 
@@ -108,16 +109,25 @@ pub struct Office {
 impl Office {
     /// Puts a configuration to work.
     pub fn open(loaded: Loaded<Config>) -> Result<Self, UseError> {
-        let Loaded { value: config, dir, .. } = loaded;
+        let Loaded {
+            value: config, dir, ..
+        } = loaded;
         let identities = Identities::load(&config.identity, &dir)?;
         let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
         Ok(Self {
             dialler: Dialler::new(config.hosts, PORT, config.connect_timeout.0),
             tls: ClientSide::new(Arc::clone(&identities), verifier, ALPN)?,
             identities,
-            times: Times { idle: config.idle_timeout.0, ..Times::default() },
+            times: Times {
+                idle: config.idle_timeout.0,
+                ..Times::default()
+            },
             local_hosts: config.local_hosts.into_iter().map(|host| host.0).collect(),
-            handlers: Handlers { check: config.check, handler: config.handler, config_dir: dir },
+            handlers: Handlers {
+                check: config.check,
+                handler: config.handler,
+                config_dir: dir,
+            },
         })
     }
 }

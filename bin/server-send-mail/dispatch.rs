@@ -43,7 +43,8 @@ impl Printer {
             HandlerLine::Defer { .. } => Exit::Unfinished,
         });
         let mut stdout = io::stdout().lock();
-        let printed = writeln!(stdout, "{}", visible(&line.to_string())).and_then(|()| stdout.flush());
+        let printed =
+            writeln!(stdout, "{}", visible(&line.to_string())).and_then(|()| stdout.flush());
         if let Err(error) = printed {
             self.error.get_or_insert(error);
         }
@@ -52,29 +53,43 @@ impl Printer {
 
 impl<'o> Dispatch<'o> {
     pub fn new(office: &'o Office, partial: bool) -> Self {
-        Self { office, partial, ways: HashMap::new(), printer: Mutex::default() }
+        Self {
+            office,
+            partial,
+            ways: HashMap::new(),
+            printer: Mutex::default(),
+        }
     }
 
     /// Sends one message and prints a line for each recipient.
     pub fn send(&mut self, message: &Outgoing) -> Exit {
         let from = message.header().return_path().hostpart().clone();
-        if self.office.identities.for_host(&from).is_none() && !self.office.local_hosts.contains(&from) {
-            let text = format!("no [[identity]] for {from} in the configuration, so nobody would believe it");
+        if self.office.identities.for_host(&from).is_none()
+            && !self.office.local_hosts.contains(&from)
+        {
+            let text = format!(
+                "no [[identity]] for {from} in the configuration, so nobody would believe it"
+            );
             complain(&text);
-            self.answer_all(message.header().recipients(), |address| deferred(address, None, &text));
+            self.answer_all(message.header().recipients(), |address| {
+                deferred(address, None, &text)
+            });
             return self.exit();
         }
         let mut legs = self.legs(message, &from);
         let verdicts = each(&mut legs, |leg| leg.ask(self.office));
         let refused = self.report(&legs, &verdicts);
-        let willing = verdicts.iter().all(|verdict| matches!(verdict, Verdict::Accepts(_)));
+        let willing = verdicts
+            .iter()
+            .all(|verdict| matches!(verdict, Verdict::Accepts(_)));
         if willing || self.partial {
             self.deliver(message, &mut legs, &verdicts);
         } else {
             self.abort(&mut legs, &verdicts, refused.as_deref());
         }
         for leg in legs {
-            self.ways.insert((leg.from.clone(), leg.host.clone()), leg.into_way());
+            self.ways
+                .insert((leg.from.clone(), leg.host.clone()), leg.into_way());
         }
         self.exit()
     }
@@ -128,7 +143,9 @@ impl<'o> Dispatch<'o> {
                     }
                     refusal.get_or_insert_with(|| leg.host.to_string());
                 }
-                Verdict::Defers(_, text) => complain(&format!("{} does not take it now: {text}", leg.host)),
+                Verdict::Defers(_, text) => {
+                    complain(&format!("{} does not take it now: {text}", leg.host))
+                }
             }
         }
         refusal
@@ -137,18 +154,29 @@ impl<'o> Dispatch<'o> {
     /// Data go to every host that accepted, at the same time.
     fn deliver(&self, message: &Outgoing, legs: &mut [Leg<'_>], verdicts: &[Verdict]) {
         let mut pairs: Vec<_> = legs.iter_mut().zip(verdicts).collect();
-        let takers = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Accepts(_))).count() as u64;
+        let takers = verdicts
+            .iter()
+            .filter(|verdict| matches!(verdict, Verdict::Accepts(_)))
+            .count() as u64;
         let bar = progress_bar(message.header().size().saturating_mul(takers));
         each(&mut pairs, |(leg, verdict)| match verdict {
             Verdict::Accepts(parts) => {
                 let progress = |octets| bar.inc(octets);
-                leg.deliver(self.office, message, parts.as_ref(), &progress, &mut |line| {
-                    bar.suspend(|| self.print(line));
-                });
+                leg.deliver(
+                    self.office,
+                    message,
+                    parts.as_ref(),
+                    &progress,
+                    &mut |line| {
+                        bar.suspend(|| self.print(line));
+                    },
+                );
             }
             Verdict::Refuses(text) => self.refuse(leg, text),
             Verdict::Defers(seconds, text) => {
-                self.answer_all(leg.recipients.iter().copied(), |address| deferred(address, *seconds, text));
+                self.answer_all(leg.recipients.iter().copied(), |address| {
+                    deferred(address, *seconds, text)
+                });
             }
         });
         bar.finish_and_clear();
@@ -173,11 +201,16 @@ impl<'o> Dispatch<'o> {
                     continue;
                 }
                 Verdict::Accepts(_) => (None, others("")),
-                Verdict::Defers(_, text) if refusal.is_some() => (None, others(&format!("; here: {text}"))),
+                Verdict::Defers(_, text) if refusal.is_some() => {
+                    (None, others(&format!("; here: {text}")))
+                }
                 Verdict::Defers(seconds, text) => (*seconds, text.clone()),
             };
             self.answer_all(leg.recipients.iter().copied(), |address| match refusal {
-                Some(_) => HandlerLine::Fail { address, text: text.as_str().into() },
+                Some(_) => HandlerLine::Fail {
+                    address,
+                    text: text.as_str().into(),
+                },
                 None => deferred(address, seconds, &text),
             });
         }
@@ -196,14 +229,21 @@ impl<'o> Dispatch<'o> {
         });
     }
 
-    fn answer_all<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>, line: impl Fn(Address) -> HandlerLine) {
+    fn answer_all<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = &'a Address>,
+        line: impl Fn(Address) -> HandlerLine,
+    ) {
         for address in addresses {
             self.print(&line(address.clone()));
         }
     }
 
     fn print(&self, line: &HandlerLine) {
-        self.printer.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+        self.printer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .line(line);
     }
 
     /// By the lines of the message that is over. Where they could not be
@@ -235,19 +275,28 @@ fn each<T: Send, R: Send>(items: &mut [T], act: impl Fn(&mut T) -> R + Sync) -> 
             let slot = std::sync::Arc::new(slot);
             let theirs = std::sync::Arc::clone(&slot);
             let take = |slot: &Mutex<Option<&mut T>>| {
-                slot.lock().unwrap_or_else(PoisonError::into_inner).take().map(act)
+                slot.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take()
+                    .map(act)
             };
-            let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || take(&theirs));
+            let thread = thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, move || take(&theirs));
             started.push(match thread {
                 Ok(thread) => Ok(thread),
                 Err(_) => Err(take(&slot)),
             });
         }
-        started.into_iter().filter_map(|thread| match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(done) => done,
-        })
-        .collect()
+        started
+            .into_iter()
+            .filter_map(|thread| match thread {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(done) => done,
+            })
+            .collect()
     })
 }
 
@@ -255,9 +304,13 @@ fn progress_bar(octets: u64) -> ProgressBar {
     if octets < SHOWN {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left");
+    let style = ProgressStyle::with_template(
+        "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left",
+    );
     let bar = ProgressBar::new(octets);
-    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+    style
+        .map(|style| bar.clone().with_style(style))
+        .unwrap_or(bar)
 }
 
 /// Says something to the person at the terminal, or to the log behind stderr.

@@ -3,7 +3,9 @@
 use std::io::{self, Read, Write as _};
 use std::time::Instant;
 
-use ima_message::{Address, Author, DateError, DateTime, HandlerLine, HeaderBlock, Hostpart, Received};
+use ima_message::{
+    Address, Author, DateError, DateTime, HandlerLine, HeaderBlock, Hostpart, Received,
+};
 use ima_proto::dial::DialError;
 use ima_proto::handlers::message_file;
 use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender};
@@ -71,11 +73,23 @@ impl From<Drop> for LegError {
 }
 
 impl<'m> Leg<'m> {
-    pub fn new(message: &'m Outgoing, host: Hostpart, recipients: Vec<&'m Address>, way: Way) -> Self {
+    pub fn new(
+        message: &'m Outgoing,
+        host: Hostpart,
+        recipients: Vec<&'m Address>,
+        way: Way,
+    ) -> Self {
         let header = message.header();
         let block = header.for_host(&host);
         let from = header.return_path().hostpart().clone();
-        Self { host, from, recipients, unknown: Vec::new(), block, way }
+        Self {
+            host,
+            from,
+            recipients,
+            unknown: Vec::new(),
+            block,
+            way,
+        }
     }
 
     /// The way, for the next message.
@@ -92,7 +106,9 @@ impl<'m> Leg<'m> {
         match answer {
             Ok(HeadersAnswer::Accept) => Verdict::Accepts(None),
             Ok(HeadersAnswer::AcceptParts(parts)) => Verdict::Accepts(Some(parts)),
-            Ok(HeadersAnswer::Reject(keyword, text)) => Verdict::Refuses(format!("{keyword} {text}")),
+            Ok(HeadersAnswer::Reject(keyword, text)) => {
+                Verdict::Refuses(format!("{keyword} {text}"))
+            }
             Ok(HeadersAnswer::Defer(seconds, text)) => Verdict::Defers(Some(seconds), text.into()),
             Ok(answer @ HeadersAnswer::Redirect(_)) => Verdict::Defers(None, answer.to_string()),
             Err(error) => {
@@ -122,7 +138,9 @@ impl<'m> Leg<'m> {
     }
 
     fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string();
         let received = Received {
             host: self.host.clone(),
             time: DateTime::parse(&now)?,
@@ -131,8 +149,12 @@ impl<'m> Leg<'m> {
             tls: "none".into(),
             author: Author::Local,
         };
-        self.block = self.block.with_received(&received).ok_or(LegError::NoRoom)?;
-        let mut note = Listener(|line: &str| note_unknown(line, &self.recipients, &mut self.unknown));
+        self.block = self
+            .block
+            .with_received(&received)
+            .ok_or(LegError::NoRoom)?;
+        let mut note =
+            Listener(|line: &str| note_unknown(line, &self.recipients, &mut self.unknown));
         Ok(office.handlers.check(&self.block, &mut note)?)
     }
 
@@ -150,7 +172,10 @@ impl<'m> Leg<'m> {
         let mut last_text = String::new();
         let mut information = |line: &str| match HandlerLine::parse(line) {
             Some(line) => {
-                if let Some(place) = waiting.iter().position(|&address| address == line.address()) {
+                if let Some(place) = waiting
+                    .iter()
+                    .position(|&address| address == line.address())
+                {
                     waiting.remove(place);
                     answered(&as_outcome(line));
                 }
@@ -158,14 +183,19 @@ impl<'m> Leg<'m> {
             None if line != "alive" => line.clone_into(&mut last_text),
             None => {}
         };
-        let data = Counted { data: message.data(parts.map(PartList::numbers)), progress };
+        let data = Counted {
+            data: message.data(parts.map(PartList::numbers)),
+            progress,
+        };
         let answer = match &mut self.way {
             Way::Local => deliver_locally(office, &self.block, data, &mut information),
             Way::Remote(None) => Err(LegError::Dropped),
             Way::Remote(Some(sender)) => {
                 let octets = data.data.octets();
                 let mut data = data;
-                sender.data(octets, &mut data, &mut information).map_err(LegError::from)
+                sender
+                    .data(octets, &mut data, &mut information)
+                    .map_err(LegError::from)
             }
         };
         let reason = match &answer {
@@ -179,7 +209,10 @@ impl<'m> Leg<'m> {
             let address = address.clone();
             answered(&match answer {
                 Ok(DataAnswer::Ok) => HandlerLine::Ok(address),
-                Ok(DataAnswer::Fail) => HandlerLine::Fail { address, text: reason.as_str().into() },
+                Ok(DataAnswer::Fail) => HandlerLine::Fail {
+                    address,
+                    text: reason.as_str().into(),
+                },
                 Ok(DataAnswer::Partial) | Err(_) => deferred(address, None, &reason),
             });
         }
@@ -206,13 +239,22 @@ impl Way {
 /// A line by which a recipient is deferred: to be sent again, nothing is held.
 pub fn deferred(address: Address, seconds: Option<u64>, text: &str) -> HandlerLine {
     let min = seconds.unwrap_or(60);
-    HandlerLine::Defer { address, cookie: None, min, max: min.max(86_400), text: text.into() }
+    HandlerLine::Defer {
+        address,
+        cookie: None,
+        min,
+        max: min.max(86_400),
+        text: text.into(),
+    }
 }
 
 /// A recipient's line as it is printed: OK, FAIL or DEFER.
 fn as_outcome(line: HandlerLine) -> HandlerLine {
     match line {
-        HandlerLine::NoRecipient(address) => HandlerLine::Fail { address, text: "no such recipient".into() },
+        HandlerLine::NoRecipient(address) => HandlerLine::Fail {
+            address,
+            text: "no such recipient".into(),
+        },
         line => line,
     }
 }
@@ -236,7 +278,12 @@ fn deliver_locally(
     writer.flush()?;
     let time = office.times.message;
     let deadline = Instant::now() + time;
-    Ok(office.handlers.deliver(header, writer.finish()?, deadline, &mut Listener(information))?)
+    Ok(office.handlers.deliver(
+        header,
+        writer.finish()?,
+        deadline,
+        &mut Listener(information),
+    )?)
 }
 
 /// Hands a command's lines on.

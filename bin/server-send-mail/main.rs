@@ -37,7 +37,11 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let office = Office::open(load::<Config>(PROGRAM, args.config.as_deref())?)?;
     descriptors::raise_limit();
     let stdin = [Path::new("-").to_owned()];
-    let files = if args.files.is_empty() { &stdin[..] } else { &args.files };
+    let files = if args.files.is_empty() {
+        &stdin[..]
+    } else {
+        &args.files
+    };
     let mut dispatch = Dispatch::new(&office, args.partial);
     let mut exits = Vec::with_capacity(files.len());
     for file in files {

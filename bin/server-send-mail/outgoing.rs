@@ -37,7 +37,9 @@ impl OutgoingError {
     /// readable later, and where there is nothing, nobody can say what was meant.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Header(_, ReadError::Header(_)) | Self::Data(_, CopyError::Data(_)) => Exit::Refused,
+            Self::Header(_, ReadError::Header(_)) | Self::Data(_, CopyError::Data(_)) => {
+                Exit::Refused
+            }
             _ => Exit::Unfinished,
         }
     }
@@ -48,7 +50,13 @@ impl Outgoing {
     /// is spooled, unlinked, where it is a pipe.
     pub fn read(path: &Path) -> Result<Self, OutgoingError> {
         let is_stdin = path == Path::new("-");
-        let name = || if is_stdin { PathBuf::from("standard input") } else { path.to_owned() };
+        let name = || {
+            if is_stdin {
+                PathBuf::from("standard input")
+            } else {
+                path.to_owned()
+            }
+        };
         let io = |error| OutgoingError::Io(name(), error);
         let mut file = if is_stdin {
             Spooled::from_stdin()
@@ -58,11 +66,16 @@ impl Outgoing {
         .map_err(io)?;
         let begin = file.stream_position().map_err(io)?;
         let mut reader = BufReader::with_capacity(64 << 10, &file);
-        let header = HeaderBlock::read(&mut reader).map_err(|error| OutgoingError::Header(name(), error))?;
+        let header =
+            HeaderBlock::read(&mut reader).map_err(|error| OutgoingError::Header(name(), error))?;
         copy_verified(header.parts(), &mut reader, &mut io::sink())
             .map_err(|error| OutgoingError::Data(name(), error))?;
         let start = begin + header.as_bytes().len() as u64;
-        Ok(Self { header, file, start })
+        Ok(Self {
+            header,
+            file,
+            start,
+        })
     }
 
     /// The header block, as it was given to us.
@@ -82,7 +95,10 @@ impl Outgoing {
             offset += length;
         }
         ranges.reverse();
-        Data { file: &self.file, ranges }
+        Data {
+            file: &self.file,
+            ranges,
+        }
     }
 }
 
@@ -107,8 +123,12 @@ impl Read for Data<'_> {
                 self.ranges.pop();
                 continue;
             }
-            let most = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer.len());
-            let count = self.file.read_at(buffer.get_mut(..most).unwrap_or_default(), *offset)?;
+            let most = usize::try_from(*length)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let count = self
+                .file
+                .read_at(buffer.get_mut(..most).unwrap_or_default(), *offset)?;
             *offset += count as u64;
             *length -= count as u64;
             return Ok(count);
