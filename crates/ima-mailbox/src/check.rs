@@ -1,0 +1,82 @@
+//! Verifying what a mailbox holds: its journal, every digest, and that nothing
+//! is where it does not belong. Nothing is changed.
+//!
+//! Names and journal are read under the shared lock, so they belong together;
+//! the octets are digested after that, while mail goes on being delivered.
+
+mod attachments;
+mod finding;
+mod folder;
+mod messages;
+mod octets;
+mod snapshot;
+
+use std::path::Path;
+
+use rustix::fs::FileType;
+
+use crate::directory::Directory;
+use crate::error::{Kind, MailboxError};
+use crate::name::{self, FolderName};
+
+pub use finding::{Finding, Rule, Severity};
+pub use folder::folder;
+
+/// What a file system makes at its root.
+const LOST_AND_FOUND: &str = "lost+found";
+/// What a mailbox may hold beside its folders.
+const MAILBOX_TOML: &str = "mailbox.toml";
+
+/// Checks a folder, or a mailbox with all folders in it: what holds a journal
+/// or messages is a folder. Each finding is reported as soon as it is certain.
+///
+/// # Errors
+/// [`MailboxError::NoFolder`] where nothing is there, or neither a folder nor a
+/// mailbox; a fault where it cannot be opened or listed. What cannot be read
+/// further down is a finding, [`Rule::Unreadable`].
+pub fn directory(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), MailboxError> {
+    let directory = Directory::open(path)?;
+    if directory.status(name::JOURNAL)?.is_some() || directory.status(name::MESSAGES)?.is_some() {
+        folder(path, report)
+    } else {
+        mailbox(path, report)
+    }
+}
+
+/// Checks a mailbox: every folder in it.
+///
+/// # Errors
+/// As for [`directory`].
+pub fn mailbox(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), MailboxError> {
+    let root = Directory::open(path)?;
+    let mut names = root.names()?;
+    names.sort();
+    let mut folders = 0;
+    for name in names {
+        let Some(status) = root.status(&name)? else {
+            continue;
+        };
+        let found = Kind::from(FileType::from_raw_mode(status.st_mode));
+        let path = path.join(&name);
+        let name = name.to_string_lossy();
+        let expected = match &*name {
+            LOST_AND_FOUND => continue,
+            MAILBOX_TOML => Kind::File,
+            _ => Kind::Directory,
+        };
+        if name.starts_with(name::UNFINISHED) {
+            report(Finding::new(path, Rule::Leftover));
+        } else if name != MAILBOX_TOML && name.parse::<FolderName>().is_err() {
+            report(Finding::new(path, Rule::Unexpected));
+        } else if found != expected {
+            report(Finding::new(path, Rule::Kind { expected, found }));
+        } else if expected == Kind::Directory {
+            folders += 1;
+            folder(&path, report)?;
+        }
+    }
+    if folders == 0 {
+        return Err(MailboxError::NoFolder(path.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Delivery, in this order:
+//!
+//! 1. Without the lock, the message is read to its end, verified and staged:
+//!    header block and inline parts in one file, each attachment that the folder
+//!    does not have yet in another; each is synced. Nothing is visible so far.
+//! 2. The lock is taken. `gone/DIGEST` is there: a duplicate. `messages/DIGEST`
+//!    is there: a duplicate; its `add` is written once more, since whoever linked
+//!    it may have died before doing so.
+//! 3. Attachments are linked to `attachments/SHA256` and `messages/DIGEST.N`, and
+//!    last the message to `messages/DIGEST`. The directories are synced.
+//! 4. `add` is appended to the journal, which is synced. The lock is let go.
+//!
+//! The directories are synced before the journal is written, so that an `add`
+//! that survives a power cut always has its files. What fails in step 3 or 4 is
+//! taken back; only where the journal cannot be brought back to what it was do
+//! the files stay, so that no `add` is ever without them.
+//!
+//! The cost is that of the message: no directory is listed and no journal read.
+
+mod incoming;
+
+use std::io::Read;
+
+use ima_message::{HeaderBlock, Part};
+use jiff::Timestamp;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::directory::Directory;
+use crate::error::{MailboxError, Step};
+use crate::folder::{Folder, Kept};
+use crate::journal::{Entry, Journal};
+use crate::name;
+use crate::shared::Shared;
+use crate::stage::Staged;
+use incoming::Incoming;
+
+/// What became of a message that was delivered. Both are final and durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is in the folder now.
+    Stored,
+    /// It was there before, or was deleted in the last days.
+    Duplicate,
+}
+
+impl Folder {
+    /// Stores a message: its header block as it is given, and its data, which
+    /// are read to their end and held nowhere but on disk. On return they would
+    /// survive a power cut. With `shared`, the one for this message, folders on
+    /// one file system and of one owner keep one copy of its attachments.
+    ///
+    /// # Errors
+    /// A refusal where the data are not those that the header block announces,
+    /// or more follow; otherwise a fault. Nothing is visible then.
+    pub fn deliver(
+        &self,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+        shared: Option<&Shared>,
+    ) -> Result<Delivered, MailboxError> {
+        self.refuse_foreign_root()?;
+        let incoming = Incoming::read(self, header, data, shared)?;
+        let _lock = self.lock_exclusively()?;
+        self.store(&incoming)
+    }
+
+    /// Steps 2 to 4, under the lock.
+    fn store(&self, incoming: &Incoming) -> Result<Delivered, MailboxError> {
+        let name = name::message(incoming.digest());
+        if self.gone.holds(&name)? {
+            return Ok(Delivered::Duplicate);
+        }
+        let mut journal = Journal::open_to_append(&self.root)?;
+        let mut links = Links::default();
+        let stored = self.messages.find_file(&name, OFlags::RDONLY)?;
+        let (outcome, octets) = match &stored {
+            // Transport fields may differ from those of the message that is there.
+            Some(file) => {
+                let header_and_inline = self.messages.metadata(&name, file)?.len();
+                (
+                    Delivered::Duplicate,
+                    header_and_inline.saturating_add(incoming.attached_octets()),
+                )
+            }
+            None => (Delivered::Stored, incoming.octets()),
+        };
+        let linked = self
+            .link_attachments(incoming, stored.is_some(), &mut links)
+            .and_then(|()| match &stored {
+                Some(_) => Ok(()),
+                None => links.add(&self.messages, &name, &incoming.message),
+            })
+            .and_then(|()| self.sync_directories(incoming));
+        if let Err(error) = linked {
+            links.remove();
+            return Err(error);
+        }
+        let add = Entry::Add {
+            digest: incoming.digest(),
+            time: now(),
+            octets,
+        };
+        match journal.append(&add) {
+            Ok(()) => Ok(outcome),
+            Err(failed) => {
+                if failed.withdrawn {
+                    links.remove();
+                }
+                Err(failed.error)
+            }
+        }
+    }
+
+    /// Links each attachment under its digest and under the message's. Where the
+    /// message is there already, so are its attachments: one that is not, against
+    /// all order, is put back.
+    fn link_attachments<'a>(
+        &'a self,
+        incoming: &Incoming,
+        is_stored: bool,
+        links: &mut Links<'a>,
+    ) -> Result<(), MailboxError> {
+        for (number, part, staged) in incoming.attachments() {
+            let name = name::attachment(incoming.digest(), number);
+            if self.messages.holds(&name)? {
+                if is_stored {
+                    continue;
+                }
+                // Left by a delivery of this message that died before its end.
+                self.messages.remove(&name)?;
+            }
+            self.link_attachment(incoming, &name, part, staged, links)?;
+        }
+        Ok(())
+    }
+
+    fn link_attachment<'a>(
+        &'a self,
+        incoming: &Incoming,
+        name: &str,
+        part: &Part,
+        staged: &Staged,
+        links: &mut Links<'a>,
+    ) -> Result<(), MailboxError> {
+        let kept_name = name::kept(part.digest());
+        match self.kept(part)? {
+            Kept::Absent => {
+                let copy = links.add_or_copy(&self.attachments, &kept_name, staged, incoming)?;
+                let source = copy.as_ref().unwrap_or(staged);
+                links.add_or_copy(&self.messages, name, source, incoming)?;
+            }
+            Kept::Whole(file) => {
+                let kept = Staged::of(file, &self.attachments, &kept_name);
+                if let Some(copy) = links.add_or_copy(&self.messages, name, &kept, incoming)? {
+                    // It has as many names as it can have: the next messages link the copy.
+                    incoming
+                        .stage
+                        .replace(&copy, &self.attachments, &kept_name)?;
+                }
+            }
+            Kept::Damaged => {
+                links.add_or_copy(&self.messages, name, staged, incoming)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_directories(&self, incoming: &Incoming) -> Result<(), MailboxError> {
+        if incoming.attachments().next().is_some() {
+            self.attachments.sync()?;
+        }
+        self.messages.sync()
+    }
+}
+
+/// The names that were made for one message, to be taken back if it fails.
+#[derive(Debug, Default)]
+struct Links<'a> {
+    made: Vec<(&'a Directory, String)>,
+}
+
+impl<'a> Links<'a> {
+    fn add(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        file: &Staged,
+    ) -> Result<(), MailboxError> {
+        self.try_add(directory, name, file)
+            .map_err(|e| directory.fault(Step::Link, name, e))
+    }
+
+    /// Links the file, or a copy where it cannot be linked: it has too many names,
+    /// lies on another file system, is another's, or has lost its last name.
+    fn add_or_copy(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        file: &Staged,
+        incoming: &Incoming,
+    ) -> Result<Option<Staged>, MailboxError> {
+        match self.try_add(directory, name, file) {
+            Ok(()) => Ok(None),
+            Err(Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::NOENT) => {
+                let copy = incoming.stage.copy(file)?;
+                self.add(directory, name, &copy)?;
+                Ok(Some(copy))
+            }
+            Err(e) => Err(directory.fault(Step::Link, name, e)),
+        }
+    }
+
+    fn try_add(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        file: &Staged,
+    ) -> rustix::io::Result<()> {
+        file.link(directory, name)?;
+        self.made.push((directory, name.to_owned()));
+        Ok(())
+    }
+
+    /// Removes the names again. One that stays was never acknowledged, and the
+    /// next delivery of the message deals with it.
+    fn remove(self) {
+        for (directory, name) in self.made.into_iter().rev() {
+            let _ = directory.remove(&name);
+        }
+    }
+}
+
+/// The time of now in whole seconds.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

@@ -1,0 +1,326 @@
+//! A directory held open. What is in it is reached by a single name beneath
+//! its handle, never by a path, and never through a symbolic link.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::error::{Kind, MailboxError, Step};
+
+/// The mode of every file in a mailbox.
+pub(crate) const FILE_MODE: u32 = 0o600;
+/// The mode of every directory in a mailbox.
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
+
+/// An open directory, with the path that led to it: that is for messages only.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    file: File,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Opens a directory by a path, whose last component may not be a symbolic
+    /// link, though those before it may.
+    ///
+    /// # Errors
+    /// [`MailboxError::NoFolder`] where there is nothing; [`MailboxError::Kind`]
+    /// where there is something else.
+    pub(crate) fn open(path: &Path) -> Result<Self, MailboxError> {
+        let opened = match split(path) {
+            Some((parent, name)) => retry_on_intr(|| {
+                fs::open(
+                    parent,
+                    OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )
+            })
+            .map_err(|e| (e, parent))
+            .and_then(|parent| {
+                open_beneath(
+                    &parent,
+                    name,
+                    OFlags::RDONLY | OFlags::DIRECTORY,
+                    Mode::empty(),
+                )
+                .map_err(|e| (e, path))
+            }),
+            // "/", "." and ".." cannot be symbolic links.
+            None => open_beneath_cwd(path).map_err(|e| (e, path)),
+        };
+        match opened {
+            Ok(fd) => Ok(Self {
+                file: fd.into(),
+                path: path.to_owned(),
+            }),
+            Err((Errno::NOENT, _)) => Err(MailboxError::NoFolder(path.to_owned())),
+            Err((Errno::LOOP | Errno::NOTDIR, at)) if at == path => Err(MailboxError::Kind {
+                path: path.to_owned(),
+                expected: Kind::Directory,
+            }),
+            Err((e, at)) => Err(MailboxError::io(Step::Open, at, e)),
+        }
+    }
+
+    /// Opens a directory by a path whose components may all be symbolic links:
+    /// the way to a mailbox, not what is in one.
+    pub(crate) fn open_followed(path: &Path) -> Result<Self, MailboxError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match retry_on_intr(|| fs::open(path, flags, Mode::empty())) {
+            Ok(fd) => Ok(Self {
+                file: fd.into(),
+                path: path.to_owned(),
+            }),
+            Err(Errno::NOENT) => Err(MailboxError::NoFolder(path.to_owned())),
+            Err(e) => Err(MailboxError::io(Step::Open, path, e)),
+        }
+    }
+
+    /// Opens the directory `name` in this one.
+    pub(crate) fn directory(&self, name: &str) -> Result<Self, MailboxError> {
+        match open_beneath(
+            &self.file,
+            name,
+            OFlags::RDONLY | OFlags::DIRECTORY,
+            Mode::empty(),
+        ) {
+            Ok(fd) => Ok(Self {
+                file: fd.into(),
+                path: self.path.join(name),
+            }),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(self.wrong_kind(name, Kind::Directory)),
+            Err(e) => Err(self.fault(Step::Open, name, e)),
+        }
+    }
+
+    /// Opens the regular file `name`; a pipe there is an error and does not block.
+    pub(crate) fn file(&self, name: &str, access: OFlags) -> Result<File, MailboxError> {
+        self.find_file(name, access)?
+            .ok_or_else(|| self.fault(Step::Open, name, Errno::NOENT))
+    }
+
+    /// Opens the regular file `name` where there is one.
+    pub(crate) fn find_file(
+        &self,
+        name: &str,
+        access: OFlags,
+    ) -> Result<Option<File>, MailboxError> {
+        match open_beneath(&self.file, name, access | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => {
+                let file = File::from(fd);
+                if self.metadata(name, &file)?.is_file() {
+                    Ok(Some(file))
+                } else {
+                    Err(self.wrong_kind(name, Kind::File))
+                }
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => Err(self.wrong_kind(name, Kind::File)),
+            Err(e) => Err(self.fault(Step::Open, name, e)),
+        }
+    }
+
+    /// Whether the regular file `name` is there; what is there and is none is an error.
+    pub(crate) fn holds(&self, name: &str) -> Result<bool, MailboxError> {
+        match self.status(name)? {
+            None => Ok(false),
+            Some(status) if FileType::from_raw_mode(status.st_mode).is_file() => Ok(true),
+            Some(_) => Err(self.wrong_kind(name, Kind::File)),
+        }
+    }
+
+    /// What is known of `name` itself, without following it.
+    pub(crate) fn status(&self, name: impl AsRef<Path>) -> Result<Option<Stat>, MailboxError> {
+        match fs::statat(&self.file, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => Ok(Some(status)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(self.fault(Step::Open, name, e)),
+        }
+    }
+
+    /// Makes the file `name`, which must not be there, empty and with its mode.
+    pub(crate) fn create(&self, name: &str) -> Result<File, MailboxError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = open_beneath(&self.file, name, flags, Mode::from_raw_mode(FILE_MODE))
+            .map_err(|e| self.fault(Step::Create, name, e))?;
+        if let Err(error) = self.set_mode(name, &file, FILE_MODE) {
+            let _ = self.remove(name);
+            return Err(error);
+        }
+        Ok(file.into())
+    }
+
+    /// Makes a file without a name. `None` where the file system has no such files.
+    pub(crate) fn create_unnamed(&self) -> Result<Option<File>, MailboxError> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE;
+        match open_beneath(&self.file, ".", flags, Mode::from_raw_mode(FILE_MODE)) {
+            Ok(fd) => {
+                self.set_mode("", &fd, FILE_MODE)?;
+                Ok(Some(fd.into()))
+            }
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+            Err(e) => Err(self.fault(Step::Create, "", e)),
+        }
+    }
+
+    /// Makes the directory `name`, which must not be there, with its mode.
+    pub(crate) fn create_directory(&self, name: &str) -> Result<Self, MailboxError> {
+        fs::mkdirat(&self.file, name, Mode::from_raw_mode(DIRECTORY_MODE))
+            .map_err(|e| self.fault(Step::Create, name, e))?;
+        self.open_to_owner(name)?;
+        let made = self.directory(name)?;
+        self.set_mode(name, &made.file, DIRECTORY_MODE)?;
+        Ok(made)
+    }
+
+    /// A umask that takes the owner's own permissions leaves a new directory
+    /// that cannot be opened. Its mode is changed through a handle, since a name
+    /// could have become a symbolic link.
+    fn open_to_owner(&self, name: &str) -> Result<(), MailboxError> {
+        let handle = open_beneath(
+            &self.file,
+            name,
+            OFlags::PATH | OFlags::DIRECTORY,
+            Mode::empty(),
+        )
+        .map_err(|e| self.fault(Step::Open, name, e))?;
+        let handle = File::from(handle);
+        if self.metadata(name, &handle)?.mode() & DIRECTORY_MODE == DIRECTORY_MODE {
+            return Ok(());
+        }
+        fs::chmod(
+            descriptor_path(&handle),
+            Mode::from_raw_mode(DIRECTORY_MODE),
+        )
+        .map_err(|e| self.fault(Step::Create, name, e))
+    }
+
+    /// Removes the name of a file.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), MailboxError> {
+        fs::unlinkat(&self.file, name, AtFlags::empty())
+            .map_err(|e| self.fault(Step::Remove, name, e))
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove_directory(&self, name: &str) -> Result<(), MailboxError> {
+        fs::unlinkat(&self.file, name, AtFlags::REMOVEDIR)
+            .map_err(|e| self.fault(Step::Remove, name, e))
+    }
+
+    /// Brings the names in this directory onto the disk.
+    pub(crate) fn sync(&self) -> Result<(), MailboxError> {
+        retry_on_intr(|| fs::fsync(&self.file)).map_err(|e| self.fault(Step::Sync, "", e))
+    }
+
+    /// All names in this directory, `.` and `..` left out, in no order.
+    pub(crate) fn names(&self) -> Result<Vec<OsString>, MailboxError> {
+        let fault = |e| self.fault(Step::Read, "", e);
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.file).map_err(fault)? {
+            let name = entry.map_err(fault)?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The device and the owner of this directory.
+    pub(crate) fn device_and_owner(&self) -> Result<(u64, u32), MailboxError> {
+        let metadata = self.metadata("", &self.file)?;
+        Ok((metadata.dev(), metadata.uid()))
+    }
+
+    pub(crate) fn as_file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn metadata(
+        &self,
+        name: &str,
+        file: &File,
+    ) -> Result<std::fs::Metadata, MailboxError> {
+        file.metadata().map_err(|e| self.fault(Step::Open, name, e))
+    }
+
+    /// The error of a call that failed on `name`; the empty name is this directory.
+    pub(crate) fn fault(
+        &self,
+        step: Step,
+        name: impl AsRef<Path>,
+        source: impl Into<io::Error>,
+    ) -> MailboxError {
+        if name.as_ref().as_os_str().is_empty() {
+            MailboxError::io(step, &self.path, source)
+        } else {
+            MailboxError::io(step, &self.path.join(name), source)
+        }
+    }
+
+    fn wrong_kind(&self, name: &str, expected: Kind) -> MailboxError {
+        MailboxError::Kind {
+            path: self.path.join(name),
+            expected,
+        }
+    }
+
+    /// The mode that a umask or a default access list left is replaced.
+    fn set_mode(&self, name: &str, file: impl AsFd, mode: u32) -> Result<(), MailboxError> {
+        fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(|e| self.fault(Step::Create, name, e))
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A path to what a descriptor is open on, whatever its name; where `/proc` is
+/// mounted.
+pub(crate) fn descriptor_path(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The directory that a path lies in, and its last component; `None` for a path
+/// that has none.
+pub(crate) fn split(path: &Path) -> Option<(&Path, &Path)> {
+    let name = path.file_name()?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    Some((parent.unwrap_or(Path::new(".")), Path::new(name)))
+}
+
+fn open_beneath(
+    directory: impl AsFd,
+    name: impl AsRef<Path>,
+    flags: OFlags,
+    mode: Mode,
+) -> rustix::io::Result<OwnedFd> {
+    let (directory, name) = (directory.as_fd(), name.as_ref());
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match retry_on_intr(|| fs::openat2(directory, name, flags, mode, resolve)) {
+        // A kernel before 5.6, or a filter of system calls: every name opened
+        // here is a single one, for which O_NOFOLLOW comes to the same.
+        Err(Errno::NOSYS) => retry_on_intr(|| fs::openat(directory, name, flags, mode)),
+        result => result,
+    }
+}
+
+fn open_beneath_cwd(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    retry_on_intr(|| fs::openat(CWD, path, flags, Mode::empty()))
+}

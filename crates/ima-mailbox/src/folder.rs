@@ -1,0 +1,186 @@
+//! A folder of a mailbox, open.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use ima_message::Part;
+use rustix::fs::{self, Access, AtFlags, FlockOperation, OFlags, StatVfsMountFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::geteuid;
+
+use crate::directory::Directory;
+use crate::error::{MailboxError, Step};
+use crate::journal::{Changes, Journal, Token};
+use crate::name;
+
+/// Octets that a message may need beyond its own: directories, journal, and the
+/// blocks that are only partly filled.
+const RESERVE_OCTETS: u64 = 1 << 20;
+/// Inodes that must be free for a message: itself, its attachments, and some more.
+const RESERVE_INODES: u64 = 64;
+
+/// A folder of a mailbox. It holds handles of its directories; each operation
+/// takes the folder's lock itself, so that any number of threads and processes
+/// may use one folder at once.
+#[derive(Debug)]
+pub struct Folder {
+    pub(crate) root: Directory,
+    pub(crate) messages: Arc<Directory>,
+    pub(crate) attachments: Arc<Directory>,
+    pub(crate) gone: Directory,
+    pub(crate) tmp: Arc<Directory>,
+}
+
+/// The lock of a folder, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// What stands in `attachments/` under an attachment's digest.
+pub(crate) enum Kept {
+    /// The attachment, open for reading.
+    Whole(File),
+    /// A file of another length: damage, which is left for whoever mends it.
+    Damaged,
+    /// Nothing.
+    Absent,
+}
+
+impl Folder {
+    /// Opens a folder. Its path may lead through symbolic links, but the last
+    /// component and everything in the folder may be none.
+    ///
+    /// # Errors
+    /// [`MailboxError::NoFolder`] where there is nothing at this path; a fault
+    /// where it is no folder or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, MailboxError> {
+        let root = Directory::open(path)?;
+        let directory = |name| root.directory(name);
+        Ok(Self {
+            messages: Arc::new(directory(name::MESSAGES)?),
+            attachments: Arc::new(directory(name::ATTACHMENTS)?),
+            gone: directory(name::GONE)?,
+            tmp: Arc::new(directory(name::TMP)?),
+            root,
+        })
+    }
+
+    /// Whether a message of so many octets, header block included, could be
+    /// stored now: permission, disk and inodes, and a journal that is in order.
+    /// It is a forecast and holds nothing back.
+    ///
+    /// # Errors
+    /// The fault for which it could not.
+    pub fn can_take(&self, octets: u64) -> Result<(), MailboxError> {
+        self.refuse_foreign_root()?;
+        let path = || self.root.path().to_owned();
+        let space = retry_on_intr(|| fs::fstatvfs(&*self.tmp))
+            .map_err(|e| self.tmp.fault(Step::Open, "", e))?;
+        if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(MailboxError::ReadOnly(path()));
+        }
+        let needed = octets.saturating_add(RESERVE_OCTETS);
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < needed {
+            return Err(MailboxError::Full {
+                path: path(),
+                needed,
+                free,
+            });
+        }
+        // Without a total there is no count: such a file system makes inodes as needed.
+        if space.f_files > 0 && space.f_favail < RESERVE_INODES {
+            return Err(MailboxError::NoInodes {
+                path: path(),
+                needed: RESERVE_INODES,
+                free: space.f_favail,
+            });
+        }
+        for directory in [&self.messages, &self.attachments, &self.tmp] {
+            let wanted = Access::WRITE_OK | Access::EXEC_OK;
+            match fs::accessat(&**directory, ".", wanted, AtFlags::EACCESS) {
+                Ok(()) => {}
+                Err(Errno::ROFS) => return Err(MailboxError::ReadOnly(path())),
+                Err(e) => return Err(directory.fault(Step::Write, "", e)),
+            }
+        }
+        self.root.file(name::LOCK, OFlags::RDWR)?;
+        self.root.file(name::JOURNAL, OFlags::RDWR)?;
+        Journal::open(&self.root).map(|_| ())
+    }
+
+    /// The token of now: everything before it is on the disk.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn token(&self) -> Result<Token, MailboxError> {
+        self.read_journal().map(|journal| journal.token())
+    }
+
+    /// What changed since a token; without one, everything. The cost is that of
+    /// the changes, however many messages the folder holds.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn changes(&self, since: Option<&Token>) -> Result<Changes, MailboxError> {
+        self.read_journal()?.changes(since.copied())
+    }
+
+    /// The journal, synced under the shared lock; what it holds by then stays.
+    fn read_journal(&self) -> Result<Journal, MailboxError> {
+        let _lock = self.lock_shared()?;
+        let journal = Journal::open(&self.root)?;
+        journal.sync()?;
+        Ok(journal)
+    }
+
+    pub(crate) fn lock_exclusively(&self) -> Result<Lock, MailboxError> {
+        Lock::take(&self.root, OFlags::RDWR, FlockOperation::LockExclusive)
+    }
+
+    pub(crate) fn lock_shared(&self) -> Result<Lock, MailboxError> {
+        Lock::take(&self.root, OFlags::RDONLY, FlockOperation::LockShared)
+    }
+
+    /// What is in `attachments/` for a part.
+    pub(crate) fn kept(&self, part: &Part) -> Result<Kept, MailboxError> {
+        let name = name::kept(part.digest());
+        let Some(file) = self.attachments.find_file(&name, OFlags::RDONLY)? else {
+            return Ok(Kept::Absent);
+        };
+        if self.attachments.metadata(&name, &file)?.len() == part.length() {
+            Ok(Kept::Whole(file))
+        } else {
+            Ok(Kept::Damaged)
+        }
+    }
+
+    /// Files that root makes in another's folder would be of no use to its
+    /// owner. For any other user the permissions decide.
+    pub(crate) fn refuse_foreign_root(&self) -> Result<(), MailboxError> {
+        let (_, owner) = self.root.device_and_owner()?;
+        if geteuid().is_root() && owner != 0 {
+            return Err(MailboxError::Owner {
+                path: self.root.path().to_owned(),
+                owner,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Lock {
+    /// Waits for the lock of the folder whose directory this is.
+    pub(crate) fn take(
+        folder: &Directory,
+        access: OFlags,
+        operation: FlockOperation,
+    ) -> Result<Self, MailboxError> {
+        let file = folder.file(name::LOCK, access)?;
+        retry_on_intr(|| fs::flock(&file, operation))
+            .map_err(|e| folder.fault(Step::Lock, name::LOCK, e))?;
+        Ok(Self { _file: file })
+    }
+}
