@@ -1,0 +1,264 @@
+//! What is to be set up: the options, checked.
+
+use std::net::SocketAddr;
+use std::path::{self, Path, PathBuf};
+use std::slice;
+
+use ima_message::Hostpart;
+use ima_program::escape;
+
+use crate::args::{Args, Peer};
+use crate::failure::Failure;
+use crate::user::{self, User};
+
+/// The folder of the private authority where none is named.
+const OWN_AUTHORITY: &str = "ca";
+
+/// What is to be set up. No host, user or peer stands in it twice, and every
+/// path is absolute and can stand in a configuration file.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) dir: PathBuf,
+    /// At least one.
+    pub(crate) hosts: Vec<Hostpart>,
+    pub(crate) users: Vec<User>,
+    pub(crate) origin: Origin,
+    /// At least one.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// Where the certificates come from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// These files, for all hosts.
+    Given { certificate: PathBuf, key: PathBuf },
+    /// A private authority in this folder that several set-ups share.
+    Shared { authority: PathBuf },
+    /// A private authority in the configuration's folder.
+    Own { authority: PathBuf },
+}
+
+/// An `[[identity]]` block. The paths are as the configuration has them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Identity<'a> {
+    pub(crate) hosts: &'a [Hostpart],
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Plan {
+    /// Checks the options against each other; nothing is looked up on the disk
+    /// but the working directory.
+    ///
+    /// # Errors
+    /// The first that cannot be.
+    pub(crate) fn new(args: Args) -> Result<Self, Failure> {
+        let Args {
+            dir,
+            hosts,
+            users,
+            ca,
+            certificate,
+            key,
+            listen,
+            peers,
+        } = args;
+        let dir = absolute(dir)?;
+        if let Some(host) = first_twice(&hosts) {
+            return Err(Failure::HostTwice { host: host.clone() });
+        }
+        let users = user::users(&users, &hosts)?;
+        let origin = match (certificate, key, ca) {
+            (Some(certificate), Some(key), _) => Origin::Given {
+                certificate: absolute(certificate)?,
+                key: absolute(key)?,
+            },
+            (_, _, Some(authority)) => Origin::Shared {
+                authority: absolute(authority)?,
+            },
+            _ => Origin::Own {
+                authority: dir.join(OWN_AUTHORITY),
+            },
+        };
+        let peer_hosts: Vec<_> = peers.iter().map(|peer| peer.host.clone()).collect();
+        if let Some(host) = first_twice(&peer_hosts) {
+            return Err(Failure::PeerTwice { host: host.clone() });
+        }
+        if let Some(host) = peer_hosts.iter().find(|host| hosts.contains(host)) {
+            return Err(Failure::PeerOurs { host: host.clone() });
+        }
+        Ok(Self {
+            dir,
+            hosts,
+            users,
+            origin,
+            listen,
+            peers,
+        })
+    }
+
+    /// The `[[identity]]` blocks: one for a certificate that is given, else one
+    /// a host.
+    pub(crate) fn identities(&self) -> Vec<Identity<'_>> {
+        match &self.origin {
+            Origin::Given { certificate, key } => vec![Identity {
+                hosts: &self.hosts,
+                certificate: self.as_configured(certificate),
+                key: self.as_configured(key),
+            }],
+            Origin::Shared { .. } | Origin::Own { .. } => {
+                let hosts = self.hosts.iter().map(|host| Identity {
+                    hosts: slice::from_ref(host),
+                    certificate: certificate_of(host),
+                    key: key_of(host),
+                });
+                hosts.collect()
+            }
+        }
+    }
+
+    /// `roots` of the configuration files.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        let certificate =
+            |authority: &Path| self.as_configured(&authority.join(crate::authority::CERTIFICATE));
+        match &self.origin {
+            Origin::Given { .. } => vec!["system".to_owned()],
+            Origin::Shared { authority } => vec![certificate(authority)],
+            Origin::Own { authority } => vec!["system".to_owned(), certificate(authority)],
+        }
+    }
+
+    /// A path as the configuration has it: relative where it is below the
+    /// configuration's folder, so that the folder can be moved.
+    fn as_configured(&self, path: &Path) -> String {
+        path.strip_prefix(&self.dir)
+            .unwrap_or(path)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// The certificate that is made for a host, from the configuration's folder.
+pub(crate) fn certificate_of(host: &Hostpart) -> String {
+    format!("tls/{}.pem", host.ascii())
+}
+
+/// Its private key.
+pub(crate) fn key_of(host: &Hostpart) -> String {
+    format!("tls/{}.key", host.ascii())
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    let absolute = path::absolute(&path).map_err(|source| Failure::Look {
+        path: path.clone(),
+        source,
+    })?;
+    let fits = absolute
+        .to_str()
+        .is_some_and(|text| !text.contains(escape::is_hidden));
+    if fits {
+        Ok(absolute)
+    } else {
+        Err(Failure::UnfitPath { path })
+    }
+}
+
+fn first_twice(hosts: &[Hostpart]) -> Option<&Hostpart> {
+    let mut rest = hosts.iter();
+    std::iter::from_fn(|| rest.next().map(|host| (host, rest.clone())))
+        .find(|(host, rest)| rest.clone().any(|other| other == *host))
+        .map(|(host, _)| host)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn plan(options: &str) -> Result<Plan, String> {
+        let args = Args::try_parse_from(format!("server-setup {options}").split(' '));
+        Plan::new(args.map_err(|error| error.to_string())?).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn certificates_are_one_a_host_or_one_for_all() {
+        let own = plan("/d --host b.test --host bücher.test").unwrap();
+        assert_eq!(own.roots(), ["system", "ca/ca.pem"]);
+        let identities = own.identities();
+        let files: Vec<_> = identities
+            .iter()
+            .map(|identity| (&*identity.certificate, &*identity.key))
+            .collect();
+        assert_eq!(
+            files,
+            [
+                ("tls/b.test.pem", "tls/b.test.key"),
+                ("tls/xn--bcher-kva.test.pem", "tls/xn--bcher-kva.test.key")
+            ]
+        );
+
+        let shared = plan("/d/b --host b.test --ca /d/ca").unwrap();
+        assert_eq!(shared.roots(), ["/d/ca/ca.pem"]);
+
+        let given =
+            plan("/d --host b.test --host c.test --certificate /x/c.pem --key /d/k.pem").unwrap();
+        assert_eq!(given.roots(), ["system"]);
+        let identity = Identity {
+            hosts: &given.hosts,
+            certificate: "/x/c.pem".into(),
+            key: "k.pem".into(),
+        };
+        assert_eq!(given.identities(), [identity]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_with_what_would_be_right() {
+        for (options, says) in [
+            ("/d", "--host <HOST>"),
+            ("/d --host b", "at least two labels, like b.test"),
+            (
+                "/d --host b.test --host B.TEST",
+                "--host b.test is given twice",
+            ),
+            ("/d --host b.test --user b@c.test", "give --host c.test too"),
+            ("/d --host b.test --listen 4025", "like 127.0.0.1:4025"),
+            (
+                "/d --host b.test --peer c.test",
+                "like b.test=127.0.0.1:4025",
+            ),
+            (
+                "/d --host b.test --peer c=127.0.0.1:1",
+                "at least two labels",
+            ),
+            (
+                "/d --host b.test --peer c.test=127.0.0.1",
+                "is not \"address:port\"",
+            ),
+            (
+                "/d --host b.test --peer c.test=127.0.0.1:0",
+                "event=listening",
+            ),
+            (
+                "/d --host b.test --peer c.test=[::1]:1 --peer C.test=c:1",
+                "--peer c.test is given twice",
+            ),
+            (
+                "/d --host b.test --peer b.test=[::1]:1",
+                "b.test is a mail domain here",
+            ),
+            ("/d --host b.test --certificate c.pem", "--key <FILE>"),
+            ("/d --host b.test --key c.pem", "--certificate <FILE>"),
+            (
+                "/d --host b.test --ca ca --certificate c --key k",
+                "cannot be used with",
+            ),
+            ("/d\u{1b}[2J --host b.test", "no control characters"),
+        ] {
+            let error = plan(options).unwrap_err();
+            assert!(error.contains(says), "{options}: {error}");
+        }
+    }
+}

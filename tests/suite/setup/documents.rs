@@ -1,0 +1,157 @@
+//! What is printed, the examples in etc/, and the manual pages.
+
+use std::fs;
+
+use super::place::{Place, displays, document, letter};
+
+#[test]
+fn what_is_printed_can_be_run_as_it_stands() {
+    let place = Place::new();
+    let text = place.succeeds("server-setup \"it's here\" --host b.test --user Bob --user dave");
+    let after = |heading: &str| {
+        let (_, rest) = text
+            .split_once(heading)
+            .unwrap_or_else(|| panic!("{heading}\n{text}"));
+        let indented = rest.lines().skip(1).skip_while(|line| line.is_empty());
+        let lines: Vec<_> = indented
+            .take_while(|line| line.starts_with("    "))
+            .collect();
+        lines.join("\n")
+    };
+    assert_eq!(
+        place.succeeds(&after("\nTo send a letter")),
+        "OK bob@b.test\n"
+    );
+    let shown = place.succeeds(&after("\nTo see what has arrived"));
+    assert!(shown.contains("It works."), "{shown}");
+    let server = after("\nTo start the server");
+    assert!(server.ends_with(" server-receive"), "{server}");
+    assert!(server.contains(r"it'\''s here'"), "{server}");
+    assert!(
+        text.contains("Inboxes are there for dave@b.test too."),
+        "{text}"
+    );
+    assert!(
+        text.contains("    _imdp._tcp.b.test. SRV 0 1 4025 mail.b.test.\n"),
+        "{text}"
+    );
+    assert!(text.contains("    mail.b.test. A 192.0.2.25\n"), "{text}");
+}
+
+#[test]
+fn the_comments_of_the_examples_stay() {
+    let place = Place::new();
+    place.succeeds(
+        "server-setup d --host b.test --host c.test --user bob --peer a.test=127.0.0.1:1",
+    );
+    for name in [
+        "server-receive.toml",
+        "server-handle-incoming-mail.toml",
+        "server-send-mail.toml",
+    ] {
+        let written = place.read(&format!("d/{name}"));
+        let lines: Vec<_> = written.lines().collect();
+        let example = document(&format!("etc/{name}"));
+        let comments: Vec<_> = example
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .collect();
+        assert!(comments.len() > 5);
+        for comment in comments {
+            assert!(lines.contains(&comment), "{name}: {comment}\n{written}");
+        }
+    }
+    let send = place.read("d/server-send-mail.toml");
+    assert!(
+        send.contains("[hosts]\n\"a.test\" = \"127.0.0.1:1\"\n"),
+        "{send}"
+    );
+    let routes = place.read("d/server-handle-incoming-mail.toml");
+    let ours =
+        "[routes]\n\"bob@b.test\" = { inbox = \"mail/b.test/bob/inbox\" }\n\"bob@c.test\" = ";
+    assert!(routes.contains(ours), "{routes}");
+}
+
+#[test]
+fn the_examples_in_the_manual_work() {
+    let place = Place::new();
+    let [renewal, public, domains, mail] = &displays("man/server-setup.8")[..] else {
+        panic!("four examples");
+    };
+    let (set_ups, start) = domains.rsplit_once('\n').unwrap();
+    assert_eq!(start, "EMEMO_CONFIG_DIR=b.test server-receive");
+    place.succeeds(set_ups);
+    let server = place.serve("b.test");
+    let config = place
+        .read("a.test/server-send-mail.toml")
+        .replace("127.0.0.1:4025", &server.address);
+    fs::write(place.path("a.test/server-send-mail.toml"), config).unwrap();
+    assert_eq!(place.succeeds(mail), "OK bob@b.test\n");
+
+    let old = place.read("b.test/tls/b.test.pem");
+    place.succeeds(renewal);
+    assert_ne!(place.read("b.test/tls/b.test.pem"), old);
+    assert_eq!(
+        place.succeeds(&letter("b.test", "bob@b.test", "bob@b.test")),
+        "OK bob@b.test\n"
+    );
+
+    let public = public
+        .replace("/var/lib/", "")
+        .replace("/etc/ssl/", "b.test/tls/");
+    place.succeeds(&public);
+    assert!(place.path("ememo/mail/b.test/postmaster/inbox").is_dir());
+}
+
+#[test]
+fn the_configurations_in_the_manual_are_right() {
+    let place = Place::new();
+    place.succeeds(
+        "server-setup d --host b.test --host lists.b.test --user bob; cp d/ca/ca.pem d/ca.pem",
+    );
+    // In the place of the system's store.
+    let with_roots = "SSL_CERT_FILE=d/ca.pem";
+    let received = displays("man/server-receive.toml.5");
+    assert_eq!(received.len(), 2);
+    for config in received {
+        fs::write(place.path("d/server-receive.toml"), config).unwrap();
+        drop(place.serve(&format!("d {with_roots}")));
+    }
+    let sent = displays("man/server-send-mail.toml.5");
+    assert_eq!(sent.len(), 1);
+    for config in sent {
+        fs::write(place.path("d/server-send-mail.toml"), config).unwrap();
+        let letter = letter(&format!("d {with_roots}"), "bob@b.test", "bob@b.test");
+        assert_eq!(place.succeeds(&letter), "OK bob@b.test\n");
+    }
+}
+
+#[test]
+fn the_manual_has_the_keys_of_the_examples_and_the_options_of_the_help() {
+    for name in ["server-receive.toml", "server-send-mail.toml"] {
+        let example = document(&format!("etc/{name}"));
+        let settings = example.lines().filter(|line| !line.starts_with('#'));
+        let keys = settings
+            .map(|line| line.split(' ').next().unwrap())
+            .filter(|key| !key.is_empty());
+        let mut keys: Vec<_> = keys.take_while(|key| *key != "[[identity]]").collect();
+        keys.push("[[identity]]");
+        let page = document(&format!("man/{name}.5"));
+        let described = page.lines().filter_map(|line| line.strip_prefix(".It Ic "));
+        let described: Vec<_> = described
+            .map(|rest| rest.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(described[..keys.len()], keys, "{name}");
+    }
+    let help = Place::new().succeeds("server-setup --help");
+    let options = help.split_once("\nOptions:\n").unwrap().1.lines();
+    let options = options.filter_map(|line| line.split_once(" --")?.1.split([' ', ',']).next());
+    let page = document("man/server-setup.8");
+    let described = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Fl ")?.split("Fl ").last());
+    let described: Vec<_> = described
+        .map(|rest| rest.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(described, options.collect::<Vec<_>>());
+}
