@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ima_mailbox::MailboxError;
 use ima_message::Hostpart;
-use ima_proto::tls::{IdentityError, TrustError};
+use ima_proto::tls::{Disbelief, IdentityError, TrustError};
 
 use crate::configuration::ExampleError;
 use crate::shell::quoted;
@@ -108,7 +108,7 @@ pub(crate) enum Failure {
         /// The authority's certificate.
         authority: PathBuf,
         /// What the others would find.
-        source: rustls::Error,
+        source: Disbelief,
     },
     /// The cryptography failed.
     #[error("cannot make a certificate or its key: {0}")]

@@ -20,6 +20,10 @@ pub use handshakes::{Handshake, Handshakes};
 
 /// How long nothing is accepted after the system had nothing left to do it with.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Connections that the system keeps until they are accepted. With the 128 of
+/// the standard library, peers that come in a crowd are passed over, and a good
+/// one among them tries again only after a second.
+const BACKLOG: i32 = 4096;
 
 /// What a server was given to serve.
 #[derive(Debug)]
@@ -134,6 +138,7 @@ fn bind(listen: &[String]) -> Result<Incoming, ListenError> {
         })?;
         let failed = |source| ListenError::Bind { address, source };
         let socket = TcpListener::bind(address).map_err(failed)?;
+        rustix::net::listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
         socket.set_nonblocking(true).map_err(failed)?;
         listeners.push(socket);
     }

@@ -39,7 +39,7 @@ pub use pem::PemError;
 pub use secure::Secure;
 pub use server::{PeerInfo, ServerSide, accept};
 pub use trust::{RootSource, TrustError};
-pub use verifier::PeerVerifier;
+pub use verifier::{Disbelief, PeerVerifier};
 
 /// How long a handshake may take in all, from either side.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);

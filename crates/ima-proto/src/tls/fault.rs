@@ -239,7 +239,10 @@ impl fmt::Display for Explained<'_> {
             }
             C::Revoked => f.write_str("was revoked: it must be replaced"),
             C::BadEncoding => f.write_str("is not a certificate (broken DER)"),
-            C::BadSignature => f.write_str("bears a signature that does not verify"),
+            // A key of RSA that is too short counts as this, too.
+            C::BadSignature => f.write_str(
+                "bears a signature that does not verify, or has a key that is too weak (RSA takes 2048 bits)",
+            ),
             C::UnsupportedSignatureAlgorithmContext { .. }
             | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                 f.write_str("is signed with an algorithm or a key that is too weak or not known")

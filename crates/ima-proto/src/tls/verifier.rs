@@ -12,6 +12,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ima_message::Hostpart;
 use ima_program::config::ConfigPath;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -20,12 +21,18 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ExtendedKeyPurpose, OtherError,
     PeerIncompatible, SignatureScheme,
 };
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, RevocationOptionsBuilder, UnknownStatusPolicy};
 
 use super::fresh::Fresh;
 use super::names::CertificateNames;
 use super::trust::{self, RootSource, Trust, TrustError};
+
+/// Why a certificate would not be believed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Disbelief(#[from] rustls::Error);
 
 /// Checks the certificates of servers and of clients alike.
 #[derive(Debug)]
@@ -74,6 +81,25 @@ impl PeerVerifier {
     ) -> Result<Arc<PeerVerifier>, TrustError> {
         let trust = PeerVerifier::trust(roots, crls, dir)?.looking_always();
         Ok(Arc::new(PeerVerifier::new(trust)))
+    }
+
+    /// Whether peers who trust what this one trusts would believe now that the
+    /// owner of a certificate is `host`. `chain` is PEM: the certificate, then
+    /// those between it and a root.
+    ///
+    /// # Errors
+    /// What they would find.
+    pub fn believes(&self, chain: &[u8], host: &Hostpart) -> Result<(), Disbelief> {
+        let broken = || rustls::Error::from(CertificateError::BadEncoding);
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<_, _>>()
+            .map_err(|_| broken())?;
+        let (leaf, intermediates) = chain.split_first().ok_or_else(broken)?;
+        let name =
+            ServerName::try_from(host.ascii()).map_err(|_| rustls::Error::UnsupportedNameType)?;
+        self.verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now())
+            .map(|_| ())?;
+        Ok(())
     }
 
     fn check_chain(
@@ -209,6 +235,18 @@ fn refusal(error: webpki::Error) -> rustls::Error {
             presented: found.present.into_iter().map(purpose).collect(),
         },
         Error::UnsupportedCriticalExtension => CertificateError::UnhandledCriticalExtension,
+        Error::UnsupportedSignatureAlgorithmContext(context) => {
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: context.signature_algorithm_id,
+                supported_algorithms: context.supported_algorithms,
+            }
+        }
+        Error::UnsupportedSignatureAlgorithmForPublicKeyContext(context) => {
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: context.signature_algorithm_id,
+                public_key_algorithm_id: context.public_key_algorithm_id,
+            }
+        }
         other => CertificateError::Other(OtherError(Arc::new(other))),
     }
     .into()
