@@ -220,10 +220,10 @@ impl<'m> Leg<'m> {
 
     /// Takes an accepted header block back.
     pub fn abort(&mut self) {
-        if let Way::Remote(Some(sender)) = &mut self.way {
-            if sender.abort().is_err() {
-                self.way.break_off();
-            }
+        if let Way::Remote(Some(sender)) = &mut self.way
+            && sender.abort().is_err()
+        {
+            self.way.break_off();
         }
     }
 }
@@ -260,10 +260,11 @@ fn as_outcome(line: HandlerLine) -> HandlerLine {
 }
 
 fn note_unknown(line: &str, recipients: &[&Address], unknown: &mut Vec<Address>) {
-    if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line) {
-        if recipients.contains(&&address) && !unknown.contains(&address) {
-            unknown.push(address);
-        }
+    if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line)
+        && recipients.contains(&&address)
+        && !unknown.contains(&address)
+    {
+        unknown.push(address);
     }
 }
 

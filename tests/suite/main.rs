@@ -7,4 +7,14 @@
     reason = "tests fail by panicking"
 )]
 
+mod exit_status;
+mod external;
 mod handle_incoming_mail;
+mod main_job;
+mod make_show;
+mod pages;
+mod peer;
+mod receive;
+mod send;
+mod setup;
+mod site;

@@ -85,7 +85,9 @@ pub struct Site {
 
 impl Site {
     pub fn new() -> Self {
-        Self { dir: TempDir::new().expect("a folder") }
+        Self {
+            dir: TempDir::new().expect("a folder"),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -105,13 +107,19 @@ impl Site {
     pub fn host_in(&self, folder: &str, name: &str, users: &[&str]) -> Host {
         let dir = self.path().join(folder);
         let mut command = Command::new(program("server-setup"));
-        command.arg(&dir).args(["--host", name, "--listen", "127.0.0.1:0", "--ca"]).arg(self.ca());
+        command
+            .arg(&dir)
+            .args(["--host", name, "--listen", "127.0.0.1:0", "--ca"])
+            .arg(self.ca());
         for user in users {
             command.args(["--user", user]);
         }
         let output = command.output().expect("server-setup runs");
         assert!(output.status.success(), "{}", stderr(&output));
-        Host { name: name.to_owned(), dir }
+        Host {
+            name: name.to_owned(),
+            dir,
+        }
     }
 }
 
@@ -124,17 +132,25 @@ pub struct Host {
 
 impl Host {
     pub fn inbox(&self, user: &str) -> PathBuf {
-        self.dir.join("mail").join(&self.name).join(user).join("inbox")
+        self.dir
+            .join("mail")
+            .join(&self.name)
+            .join(user)
+            .join("inbox")
     }
 
-    /// Messages in a user's inbox: the digests, by its journal.
+    /// Messages in a user's inbox: the digests, by its journal, in which an
+    /// `add` may stand again.
     pub fn messages(&self, user: &str) -> Vec<String> {
         let journal = fs::read_to_string(self.inbox(user).join("journal")).expect("a journal");
-        journal
-            .lines()
-            .filter_map(|line| line.strip_prefix("add "))
-            .map(|rest| rest.split(' ').next().expect("a digest").to_owned())
-            .collect()
+        let mut digests: Vec<String> = Vec::new();
+        for line in journal.lines().filter_map(|line| line.strip_prefix("add ")) {
+            let digest = line.split(' ').next().expect("a digest");
+            if !digests.iter().any(|known| known == digest) {
+                digests.push(digest.to_owned());
+            }
+        }
+        digests
     }
 
     /// A message of an inbox put together again.
@@ -167,10 +183,18 @@ impl Host {
     /// Sets a key at the top of a configuration file, in place of what it was.
     pub fn set(&self, file: &str, key: &str, value: &str) {
         self.edit(file, |text| {
-            let begins = |line: &str| line.split('=').next().is_some_and(|name| name.trim() == key);
+            let begins = |line: &str| {
+                line.split('=')
+                    .next()
+                    .is_some_and(|name| name.trim() == key)
+            };
             let table = text.find("\n[").map_or(text.len(), |at| at + 1);
             let (top, tables) = text.split_at(table);
-            let kept: String = top.lines().filter(|line| !begins(line)).map(|line| format!("{line}\n")).collect();
+            let kept: String = top
+                .lines()
+                .filter(|line| !begins(line))
+                .map(|line| format!("{line}\n"))
+                .collect();
             format!("{kept}{key} = {value}\n{tables}")
         });
     }
@@ -186,7 +210,11 @@ impl Host {
                 .map(|old| format!("{old}\n"))
                 .collect();
             match old.find("[hosts]\n") {
-                Some(at) => format!("{}[hosts]\n{line}{}", &old[..at], &old[at + "[hosts]\n".len()..]),
+                Some(at) => format!(
+                    "{}[hosts]\n{line}{}",
+                    &old[..at],
+                    &old[at + "[hosts]\n".len()..]
+                ),
                 None => format!("{old}\n[hosts]\n{line}"),
             }
         });
@@ -228,8 +256,16 @@ impl Host {
         });
         let line = log.wait_for("event=listening");
         let (_, address) = line.split_once("address=").expect("an address");
-        let address = address.split(' ').next().and_then(|a| a.trim_matches('"').parse().ok()).expect("an address");
-        Server { child, address, log }
+        let address = address
+            .split(' ')
+            .next()
+            .and_then(|a| a.trim_matches('"').parse().ok())
+            .expect("an address");
+        Server {
+            child,
+            address,
+            log,
+        }
     }
 }
 
@@ -268,9 +304,14 @@ impl Log {
     pub fn wait_for(&self, text: &str) -> String {
         let lines = self.lines.lock().expect("no panic");
         let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
-        let (lines, _) = self.more.wait_timeout_while(lines, PATIENCE, missing).expect("no panic");
+        let (lines, _) = self
+            .more
+            .wait_timeout_while(lines, PATIENCE, missing)
+            .expect("no panic");
         let found = lines.iter().find(|line| line.contains(text));
-        found.unwrap_or_else(|| panic!("no {text:?} in the log:\n{}", lines.join("\n"))).clone()
+        found
+            .unwrap_or_else(|| panic!("no {text:?} in the log:\n{}", lines.join("\n")))
+            .clone()
     }
 }
 

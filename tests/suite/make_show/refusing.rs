@@ -266,6 +266,7 @@ fn usage_is_checked_before_a_text_is_awaited() {
             "--sign",
             "no-such-key",
         ],
+        &["--from", "a@a.test", "--to", "b@b.test", "--subject", ""],
     ] {
         // Its stdin stays open and empty: who reads from it never comes back.
         let mut child = bench.command(MAKE, arguments).spawn().unwrap();

@@ -1,0 +1,3 @@
+//! The program that does nothing, which the others are held against.
+
+fn main() {}

@@ -1,0 +1,116 @@
+//! server-receive, as its peers meet it.
+
+mod commands;
+mod cuts;
+mod handlers;
+mod lasting;
+mod limits;
+mod messages;
+mod rules;
+mod shut_out;
+mod sockets;
+mod stopping;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::peer::{Identity, Peer};
+use crate::site::{Host, Server, Site, wait_until};
+
+/// b.test with a user bob, and a certificate for a.test.
+struct Place {
+    site: Site,
+    a: Identity,
+    b: Host,
+}
+
+impl Place {
+    /// With the commands that server-setup configures.
+    fn new() -> Place {
+        let site = Site::new();
+        let b = site.host("b.test", &["bob"]);
+        let a = Identity::made(&site, "a.test");
+        Place { site, a, b }
+    }
+
+    /// With shell scripts for `check` and `handler`; `{dir}` stands for the place's folder.
+    fn with(check: &str, handler: &str) -> Place {
+        let place = Place::new();
+        place.set("check", place.script(check));
+        place.set("handler", place.script(handler));
+        place
+    }
+
+    /// Takes every message, and leaves a file named after its digest.
+    fn taking() -> Place {
+        Place::with("exit 0", "touch {dir}/$IMA_DIGEST")
+    }
+
+    fn script(&self, script: &str) -> String {
+        let script = script.replace("{dir}", self.site.path().to_str().unwrap());
+        format!("[\"/bin/sh\", \"-c\", {script:?}]")
+    }
+
+    fn set(&self, key: &str, value: impl AsRef<str>) {
+        self.b.set("server-receive.toml", key, value.as_ref());
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.site.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// A pipe by this name, on which a script can wait.
+    fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.file(name);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        path
+    }
+
+    fn dial(&self, server: &Server) -> Peer {
+        Peer::dial(server.address, &self.a)
+    }
+
+    /// Whether a handler of [`Place::taking`] ran for a letter.
+    fn was_taken(&self, letter: &[u8]) -> bool {
+        self.file(&digest(letter)).exists()
+    }
+}
+
+fn digest(letter: &[u8]) -> String {
+    let (block, _) = crate::peer::split(letter);
+    ima_message::HeaderBlock::parse(block)
+        .unwrap()
+        .digest()
+        .to_string()
+}
+
+fn terminate(child: &Child) {
+    kill_process(pid(child), Signal::TERM).unwrap();
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("the program's end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}

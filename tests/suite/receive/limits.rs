@@ -1,0 +1,212 @@
+//! How much one peer, and how much all of them may have.
+
+use std::io::Read as _;
+use std::net::{IpAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+use super::{Place, pid};
+use crate::peer::{Ending, Identity, Peer};
+use crate::site::{letter, program, wait_until};
+
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+/// Whether the server lets this one in; it says nothing before it is asked.
+fn is_served(peer: &mut Peer) -> bool {
+    // It may have closed already.
+    let _ = peer.try_send(b"KEYS b.test\n");
+    match peer.try_line() {
+        Ok(line) => line == "OK",
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn connections_in_all_and_from_one_address() {
+    let place = Place::taking();
+    place.set("max-connections", "3");
+    place.set("max-connections-per-address", "2");
+    let server = place.b.start();
+    let here = || place.dial(&server);
+    let elsewhere = || Peer::dial_from(ELSEWHERE, server.address, &place.a);
+    let (mut one, mut two) = (here(), here());
+    assert!(is_served(&mut one) && is_served(&mut two));
+    assert_eq!(here().rest(), (String::new(), Ending::Proper));
+    let mut three = elsewhere();
+    assert!(is_served(&mut three));
+    assert_eq!(elsewhere().rest(), (String::new(), Ending::Proper));
+    server
+        .log
+        .wait_for("event=too-many-connections address=127.0.0.1");
+    server
+        .log
+        .wait_for("event=too-many-connections address=127.0.0.2");
+    // Those that are there are not disturbed, and one that goes makes room.
+    assert!(is_served(&mut one) && is_served(&mut two) && is_served(&mut three));
+    two.close();
+    wait_until("room", || is_served(&mut elsewhere()));
+}
+
+#[test]
+fn messages_on_one_connection() {
+    let place = Place::taking();
+    place.set("max-messages-per-connection", "2");
+    let server = place.b.start();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    assert_eq!(peer.deliver(&letter), "OK");
+    assert_eq!(peer.deliver(&letter), "OK");
+    peer.send_headers(&letter);
+    assert_eq!(
+        peer.line(),
+        "ERROR 2 messages are the most on one connection; open another"
+    );
+    assert_eq!(peer.rest(), (String::new(), Ending::Proper));
+    assert_eq!(place.dial(&server).deliver(&letter), "OK");
+}
+
+#[test]
+fn nobody_can_list_our_users() {
+    let place = Place::new();
+    let server = place.b.start();
+    let ask = |peer: &mut Peer, unknown: usize| {
+        let names: Vec<String> = (0..unknown).map(|i| format!("nobody{i}@b.test")).collect();
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.push("bob@b.test");
+        peer.headers(&letter(&names, "Hello\n"))
+    };
+    let mut peer = place.dial(&server);
+    let answer = ask(&mut peer, 19);
+    assert_eq!(
+        answer
+            .iter()
+            .filter(|line| line.starts_with("+ NORECIPIENT "))
+            .count(),
+        19
+    );
+    assert!(
+        answer.last().unwrap().starts_with("REJECT recipient "),
+        "{answer:?}"
+    );
+    assert_eq!(ask(&mut peer, 0), ["ACCEPT"]);
+    peer.say("ABORT");
+    peer.answer();
+    assert!(
+        ask(&mut peer, 1)
+            .last()
+            .unwrap()
+            .starts_with("REJECT recipient ")
+    );
+    // From the 20th on all answers are alike, on every connection of that domain.
+    let known = ask(&mut peer, 0);
+    assert!(known[0].starts_with("DEFER 3600 "), "{known:?}");
+    assert_eq!(ask(&mut peer, 1), known);
+    assert_eq!(ask(&mut place.dial(&server), 0), known);
+    let c = Identity::made(&place.site, "c.test");
+    let text = String::from_utf8(letter(&["bob@b.test"], "Hello\n")).unwrap();
+    let letter = text.replace("alice@a.test", "carol@c.test").into_bytes();
+    assert_eq!(Peer::dial(server.address, &c).deliver(&letter), "OK");
+}
+
+#[test]
+fn two_thousand_that_never_speak_leave_a_good_one_served() {
+    let most = usize::try_from(descriptors().saturating_sub(1500).min(2000)).unwrap();
+    let place = Place::taking();
+    let server = place.b.start();
+    let silent: Vec<TcpStream> = (0..most)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    for source in [ELSEWHERE, IpAddr::from([127, 0, 0, 1])] {
+        let begin = Instant::now();
+        let mut peer = Peer::dial_from(source, server.address, &place.a);
+        assert_eq!(peer.deliver(&letter), "OK");
+        let took = begin.elapsed();
+        println!(
+            "{} silent connections: {source} was served within {took:?}",
+            silent.len()
+        );
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+    // The oldest gave way.
+    let mut oldest = &silent[0];
+    oldest
+        .set_read_timeout(Some(crate::site::PATIENCE))
+        .unwrap();
+    assert_eq!(oldest.read(&mut [0; 1]).unwrap(), 0);
+}
+
+/// With the queue of 128 that a listening socket has by default, the next ones
+/// had to try again a second later.
+#[test]
+fn a_crowd_is_kept_until_it_is_accepted() {
+    let place = Place::taking();
+    let server = place.b.start();
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    kill_process(pid(&server.child), Signal::STOP).unwrap();
+    descriptors();
+    let crowd: Vec<TcpStream> = (0..most.min(500))
+        .map(|_| TcpStream::connect_timeout(&server.address, Duration::from_secs(5)).unwrap())
+        .collect();
+    kill_process(pid(&server.child), Signal::CONT).unwrap();
+    assert_eq!(
+        place
+            .dial(&server)
+            .deliver(&letter(&["bob@b.test"], "Hello\n")),
+        "OK"
+    );
+    drop(crowd);
+}
+
+#[test]
+fn a_server_without_descriptors_serves_again_when_there_are_some() {
+    let place = Place::taking();
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40; exec \"$0\""])
+        .arg(program("server-receive"))
+        .env("EMEMO_CONFIG_DIR", &place.b.dir);
+    let mut server = place.b.start_with(command);
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    server.log.wait_for("event=cannot-accept");
+    let before = processor_ticks(server.child.id());
+    // It must not spin meanwhile.
+    let begin = Instant::now();
+    wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
+    let spent = processor_ticks(server.child.id()) - before;
+    assert!(spent < 30, "{spent} of 100 ticks");
+    assert!(server.child.try_wait().unwrap().is_none());
+    assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
+    drop(silent);
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    assert_eq!(place.dial(&server).deliver(&letter), "OK");
+}
+
+/// As many descriptors as this program may have, which it has from now on.
+fn descriptors() -> u64 {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .unwrap();
+    maximum.unwrap_or(u64::MAX)
+}
+
+/// Processor time of a process, in ticks of 10 ms.
+fn processor_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}

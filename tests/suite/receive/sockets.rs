@@ -1,0 +1,201 @@
+//! Where the connections come from.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+use super::{Place, terminate, wait};
+use crate::peer::{Cut, Ending, Peer, client_config};
+use crate::site::{code, letter, program, stderr};
+
+/// Both ends of a connection.
+fn pair() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0.into(), dialled)
+}
+
+/// As inetd starts it: the socket is stdin, stdout and stderr.
+fn inetd(place: &Place) -> (Child, TcpStream) {
+    let (socket, peer) = pair();
+    let mut command = place.b.command("server-receive");
+    command
+        .arg("--inetd")
+        .stdin(socket.try_clone().unwrap())
+        .stdout(socket.try_clone().unwrap())
+        .stderr(socket);
+    // The command holds the socket too, until it is dropped.
+    (command.spawn().unwrap(), peer)
+}
+
+/// As systemd starts it: the socket is descriptor 3.
+fn systemd(place: &Place, socket: OwnedFd) -> Child {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$0\" 3<&0 </dev/null",
+        ])
+        .arg(program("server-receive"))
+        .env("EMEMO_CONFIG_DIR", &place.b.dir)
+        .stdin(socket)
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn the_option_takes_the_place_of_the_configuration() {
+    let place = Place::new();
+    place.set("listen", "[\"192.0.2.1:1\"]");
+    let mut command = place.b.command("server-receive");
+    command.args(["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"]);
+    let server = place.b.start_with(command);
+    assert_eq!(
+        place
+            .dial(&server)
+            .deliver(&letter(&["bob@b.test"], "Hello\n")),
+        "OK"
+    );
+    let second = server.log.wait_for("address=127.0.0.2:");
+    let (_, address) = second.split_once("address=").unwrap();
+    let address: SocketAddr = address.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(
+        Peer::dial(address, &place.a).deliver(&letter(&["bob@b.test"], "Hello\n")),
+        "OK"
+    );
+    assert_eq!(place.b.messages("bob").len(), 2);
+}
+
+#[test]
+fn inetd_passes_a_connection_on() {
+    let place = Place::new();
+    let (mut child, socket) = inetd(&place);
+    let mut peer = Peer::over(socket, client_config(Some(&place.a))).unwrap();
+    assert_eq!(peer.deliver(&letter(&["bob@b.test"], "Hello\n")), "OK");
+    peer.say("DONE");
+    assert_eq!(peer.close(), (String::new(), Ending::Proper));
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(place.b.messages("bob").len(), 1);
+}
+
+#[test]
+fn inetd_is_told_how_the_connection_ended() {
+    let place = Place::with("exit 3", "exit 0");
+    type Act = fn(&mut Peer);
+    let cases: [(Act, Option<Cut>, i32); 4] = [
+        (|peer| peer.say("HELO"), None, 3),
+        (
+            |peer| peer.send_headers(&letter(&["bob@b.test"], "Hello\n")),
+            None,
+            3,
+        ),
+        (
+            |peer| peer.send(b"HEADERS 9\nxx"),
+            Some(Cut::CloseNotify),
+            2,
+        ),
+        (|_| {}, Some(Cut::CloseNotify), 0),
+    ];
+    for (number, (act, cut, exit)) in cases.into_iter().enumerate() {
+        let (mut child, socket) = inetd(&place);
+        let mut peer = Peer::over(socket, client_config(Some(&place.a))).unwrap();
+        act(&mut peer);
+        match cut {
+            Some(cut) => peer.cut(cut),
+            None => drop(peer.rest()),
+        }
+        assert_eq!(wait(&mut child).code(), Some(exit), "case {number}");
+    }
+}
+
+#[test]
+fn nothing_is_said_on_the_socket_beside_tls() {
+    let place = Place::new();
+    place.set("no-such-key", "1");
+    let (mut child, mut socket) = inetd(&place);
+    let mut said = Vec::new();
+    std::io::Read::read_to_end(&mut socket, &mut said).unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    assert_eq!(wait(&mut child).code(), Some(2));
+}
+
+#[test]
+fn under_inetd_commands_do_not_write_to_the_peer() {
+    let place = Place::with("echo oops >&2; exit 0", "echo oops >&2; echo >&2; exit 0");
+    let (mut child, socket) = inetd(&place);
+    let mut peer = Peer::over(socket, client_config(Some(&place.a))).unwrap();
+    assert_eq!(peer.deliver(&letter(&["bob@b.test"], "Hello\n")), "OK");
+    peer.say("DONE");
+    assert_eq!(peer.close(), (String::new(), Ending::Proper));
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn a_server_of_inetd_ends_at_sigterm() {
+    let place = Place::taking();
+    let (mut child, socket) = inetd(&place);
+    let mut peer = Peer::over(socket, client_config(Some(&place.a))).unwrap();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    terminate(&child);
+    assert_eq!(peer.data(&letter), ["OK"]);
+    assert!(place.was_taken(&letter));
+    peer.rest();
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn systemd_passes_a_connection_on() {
+    let place = Place::new();
+    let (socket, peer) = pair();
+    let mut child = systemd(&place, socket);
+    let mut peer = Peer::over(peer, client_config(Some(&place.a))).unwrap();
+    assert_eq!(peer.deliver(&letter(&["bob@b.test"], "Hello\n")), "OK");
+    peer.say("DONE");
+    assert_eq!(peer.close(), (String::new(), Ending::Proper));
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn systemd_passes_a_listening_socket_on() {
+    let place = Place::new();
+    // Nobody listens there: systemd's socket comes first.
+    place.set("listen", "[\"192.0.2.1:1\"]");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut child = systemd(&place, listener.into());
+    for _ in 0..2 {
+        let mut peer = Peer::dial(address, &place.a);
+        assert_eq!(peer.deliver(&letter(&["bob@b.test"], "Hello\n")), "OK");
+    }
+    terminate(&child);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_served_is_unfinished_and_says_why() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let mut command = place.b.command("server-receive");
+        let output = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (code(&output), stderr(&output))
+    };
+    let (exit, said) = run(&["--listen", "b.test:4025"]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("\"b.test:4025\""), "{said}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (exit, said) = run(&["--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("cannot listen at 127.0.0.1:"), "{said}");
+    assert_eq!(run(&["--inetd"]).0, 2);
+    assert_eq!(run(&["--inetd", "--listen", "127.0.0.1:0"]).0, 2);
+    assert_eq!(run(&["--no-such-option"]).0, 2);
+    place.set("hosts", "[\"b.test\", \"c.test\"]");
+    let (exit, said) = run(&[]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("c.test"), "{said}");
+}
