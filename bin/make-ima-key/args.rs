@@ -6,6 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Parser)]
 #[command(
     name = crate::PROGRAM,
+    version,
     override_usage = "make-ima-key [--days N] SIGNER FILE\n       make-ima-key --public FILE",
 )]
 pub(crate) struct Args {

@@ -9,6 +9,7 @@ use clap::ArgGroup;
 #[derive(Debug, clap::Parser)]
 #[command(
     name = crate::PROGRAM,
+    version,
     group = ArgGroup::new("recipients").args(["to", "cc", "bcc"]).required(true).multiple(true),
 )]
 pub(crate) struct Args {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Shows a message to a person or a script, verifies it, or takes its attachments out.
 #[derive(Debug, clap::Parser)]
-#[command(name = crate::PROGRAM)]
+#[command(name = crate::PROGRAM, version)]
 pub(crate) struct Args {
     /// Print a line for each part and each signature: whether it is right
     #[arg(long)]

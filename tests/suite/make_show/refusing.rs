@@ -268,12 +268,17 @@ fn usage_is_checked_before_a_text_is_awaited() {
         ],
         &["--from", "a@a.test", "--to", "b@b.test", "--subject", ""],
     ] {
-        // Its stdin stays open and empty: who reads from it never comes back.
-        let mut child = bench.command(MAKE, arguments).spawn().unwrap();
-        let stdin = child.stdin.take();
-        let output: Answer = child.wait_with_output().unwrap().into();
-        drop(stdin);
-        assert!(output.is(2).stdout.is_empty(), "{arguments:?}");
+        // Its stdin cannot be read, and who tries says so.
+        let unreadable = File::options().write(true).open("/dev/null").unwrap();
+        let mut command = bench.command(MAKE, arguments);
+        let output = command.stdin(unreadable).output().unwrap();
+        let answer = Answer::from(output).is(2);
+        assert!(answer.stdout.is_empty(), "{arguments:?}");
+        assert!(
+            !answer.stderr.contains("standard input:"),
+            "{}",
+            answer.stderr
+        );
     }
 }
 

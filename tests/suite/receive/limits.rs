@@ -110,6 +110,10 @@ fn nobody_can_list_our_users() {
 }
 
 #[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "how long it took is worth knowing, on machines of all kinds"
+)]
 fn two_thousand_that_never_speak_leave_a_good_one_served() {
     let most = usize::try_from(descriptors().saturating_sub(1500).min(2000)).unwrap();
     let place = Place::taking();
