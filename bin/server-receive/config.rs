@@ -2,16 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ima_message::Hostpart;
 use ima_program::config::{ByteSize, ConfigPath, Loaded, Period};
-use ima_proto::handlers::Handlers;
+use ima_proto::handlers::{Handlers, default_check, default_handler};
 use ima_proto::imdp::{ALPN, Limits};
 use ima_proto::tls::{
-    Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, ServerSide, SetupError,
-    TrustError,
+    Identities, IdentityToml, PeerVerifier, RootSource, ServerSide, UseError, hostparts,
 };
 use serde::Deserialize;
 
@@ -21,14 +19,15 @@ use serde::Deserialize;
 pub struct Config {
     #[serde(default = "listen")]
     pub listen: Vec<String>,
-    hosts: Vec<Host>,
-    #[serde(default = "roots")]
+    #[serde(deserialize_with = "hostparts")]
+    hosts: Vec<Hostpart>,
+    #[serde(default = "RootSource::default_list")]
     roots: Vec<RootSource>,
     #[serde(default)]
     crls: Vec<ConfigPath>,
-    #[serde(default = "check")]
+    #[serde(default = "default_check")]
     check: Vec<String>,
-    #[serde(default = "handler")]
+    #[serde(default = "default_handler")]
     handler: Vec<String>,
     #[serde(default = "max_size")]
     max_size: ByteSize,
@@ -51,17 +50,6 @@ pub struct Config {
     #[serde(default, rename = "held")]
     _held: Option<ConfigPath>,
     identity: Vec<IdentityToml>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Host(Hostpart);
-
-impl TryFrom<String> for Host {
-    type Error = ima_message::HostpartError;
-    fn try_from(written: String) -> Result<Self, Self::Error> {
-        Hostpart::parse(&written).map(Self)
-    }
 }
 
 /// An IP network: an address, or an address, `/` and the length of its prefix.
@@ -91,15 +79,6 @@ impl TryFrom<String> for Network {
 fn listen() -> Vec<String> {
     vec!["[::]:4025".into()]
 }
-fn roots() -> Vec<RootSource> {
-    vec![RootSource::System]
-}
-fn check() -> Vec<String> {
-    vec!["server-handle-incoming-mail".into(), "--check".into()]
-}
-fn handler() -> Vec<String> {
-    vec!["server-handle-incoming-mail".into()]
-}
 fn max_size() -> ByteSize {
     ByteSize(64 << 20)
 }
@@ -122,26 +101,12 @@ fn yes() -> bool {
     true
 }
 
-/// Why the configuration cannot be put to work.
-#[derive(Debug, thiserror::Error)]
-pub enum UseError {
-    /// A certificate or key.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Roots or revocation lists.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The cryptography.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-}
-
 impl Config {
     /// TLS for our hosts, each of which needs an identity.
     pub fn tls(&self, dir: &Path) -> Result<ServerSide, UseError> {
         let identities = Identities::load(&self.identity, dir)?;
-        identities.require(self.hosts.iter().map(|host| &host.0))?;
-        let verifier: Arc<PeerVerifier> = PeerVerifier::load(&self.roots, &self.crls, dir)?;
+        identities.require(&self.hosts)?;
+        let verifier = PeerVerifier::load(&self.roots, &self.crls, dir)?;
         Ok(ServerSide::new(identities, verifier, ALPN)?)
     }
 

@@ -24,10 +24,15 @@ use server::Server;
 const PROGRAM: &str = "server-receive";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
     log::init(PROGRAM);
-    // Under inetd stderr is the peer's socket, and nothing may be said there.
-    if args.inetd && log::to_syslog().is_err() {
+    // Under inetd stderr is the peer's socket, and nothing may be said there, not
+    // even that an option is wrong.
+    let is_socket = log::stderr_is_stdin_socket();
+    if is_socket && log::to_syslog().is_err() {
+        return Exit::Unfinished.into();
+    }
+    let args = Args::parse();
+    if args.inetd && !is_socket && log::to_syslog().is_err() {
         return Exit::Unfinished.into();
     }
     let exit = run(&args).unwrap_or_else(|error| {

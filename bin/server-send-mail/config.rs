@@ -7,11 +7,10 @@ use std::time::Duration;
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::dial::{Dialler, Hosts};
-use ima_proto::handlers::Handlers;
+use ima_proto::handlers::{Handlers, default_check, default_handler};
 use ima_proto::imdp::{ALPN, PORT, Times};
 use ima_proto::tls::{
-    ClientSide, Identities, IdentityError, IdentityToml, PeerVerifier, RootSource, SetupError,
-    TrustError,
+    ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
 };
 use serde::Deserialize;
 
@@ -19,15 +18,15 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    #[serde(default = "roots")]
+    #[serde(default = "RootSource::default_list")]
     roots: Vec<RootSource>,
     #[serde(default)]
     crls: Vec<ConfigPath>,
-    #[serde(default)]
-    local_hosts: Vec<Host>,
-    #[serde(default = "check")]
+    #[serde(default, deserialize_with = "hostparts")]
+    local_hosts: Vec<Hostpart>,
+    #[serde(default = "default_check")]
     check: Vec<String>,
-    #[serde(default = "handler")]
+    #[serde(default = "default_handler")]
     handler: Vec<String>,
     #[serde(default = "connect_timeout")]
     connect_timeout: Period,
@@ -40,17 +39,6 @@ pub struct Config {
     identity: Vec<IdentityToml>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Host(Hostpart);
-
-impl TryFrom<String> for Host {
-    type Error = ima_message::HostpartError;
-    fn try_from(written: String) -> Result<Self, Self::Error> {
-        Hostpart::parse(&written).map(Self)
-    }
-}
-
 /// Who is asked for addresses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,34 +47,11 @@ enum Resolver {
     System,
 }
 
-fn roots() -> Vec<RootSource> {
-    vec![RootSource::System]
-}
-fn check() -> Vec<String> {
-    vec!["server-handle-incoming-mail".into(), "--check".into()]
-}
-fn handler() -> Vec<String> {
-    vec!["server-handle-incoming-mail".into()]
-}
 fn connect_timeout() -> Period {
     Period(Duration::from_secs(10))
 }
 fn idle_timeout() -> Period {
     Period(Duration::from_secs(60))
-}
-
-/// Why the configuration cannot be put to work.
-#[derive(Debug, thiserror::Error)]
-pub enum UseError {
-    /// A certificate or key.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Roots or revocation lists.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The cryptography.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
 }
 
 /// What all messages of a run share.
@@ -122,7 +87,7 @@ impl Office {
                 idle: config.idle_timeout.0,
                 ..Times::default()
             },
-            local_hosts: config.local_hosts.into_iter().map(|host| host.0).collect(),
+            local_hosts: config.local_hosts.into_iter().collect(),
             handlers: Handlers {
                 check: config.check,
                 handler: config.handler,

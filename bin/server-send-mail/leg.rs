@@ -3,11 +3,9 @@
 use std::io::{self, Read, Write as _};
 use std::time::Instant;
 
-use ima_message::{
-    Address, Author, DateError, DateTime, HandlerLine, HeaderBlock, Hostpart, Received,
-};
+use ima_message::{Address, Author, HandlerLine, HeaderBlock, Hostpart, Received};
 use ima_proto::dial::DialError;
-use ima_proto::handlers::message_file;
+use ima_proto::handlers::{message_file, now};
 use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender};
 use ima_proto::tls::{self, Secure, TlsError};
 
@@ -58,8 +56,8 @@ enum LegError {
     Send(#[from] SendError),
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error(transparent)]
-    Date(#[from] DateError),
+    #[error("the clock of this machine is wrong: set it")]
+    NoTime,
     #[error("there is no room in the header block for a received field")]
     NoRoom,
     #[error("the local command wants the message dropped")]
@@ -138,12 +136,9 @@ impl<'m> Leg<'m> {
     }
 
     fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
-        let now = jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
         let received = Received {
             host: self.host.clone(),
-            time: DateTime::parse(&now)?,
+            time: now().ok_or(LegError::NoTime)?,
             from: self.from.clone(),
             address: "local".into(),
             tls: "none".into(),

@@ -63,6 +63,24 @@ impl DateTime {
         })
     }
 
+    /// A moment in whole seconds since 1970-01-01T00:00:00Z, written in UTC.
+    /// None outside the years 0 to 9999.
+    #[must_use]
+    pub fn utc(unix_seconds: i64) -> Option<Self> {
+        let (year, month, day) = day_of_calendar(unix_seconds.div_euclid(86_400));
+        if !(0..=9999).contains(&year) {
+            return None;
+        }
+        let second = unix_seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let written =
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").into();
+        Some(Self {
+            written,
+            unix_seconds,
+        })
+    }
+
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -135,6 +153,21 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
         - 719_468
 }
 
+/// The reverse: year, month and day of a day counted from 1970-01-01.
+fn day_of_calendar(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
@@ -153,6 +186,18 @@ mod tests {
         ] {
             assert_eq!(DateTime::parse(s).unwrap().unix_seconds(), seconds, "{s}");
         }
+    }
+
+    #[test]
+    fn days_are_written_as_they_are_read() {
+        // Days from 0000-01-01 to 9999-12-31, at an hour that goes round.
+        for day in (-719_528_i64..=2_932_896).step_by(11) {
+            let seconds = day * 86_400 + day.rem_euclid(86_400);
+            let written = DateTime::utc(seconds).unwrap();
+            assert_eq!(DateTime::parse(written.as_str()).unwrap(), written);
+        }
+        assert_eq!(DateTime::utc(-719_529 * 86_400), None);
+        assert_eq!(DateTime::utc(2_932_897 * 86_400), None);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ima_message::{HandlerLine, HeaderBlock, Received};
+use ima_message::{DateTime, HandlerLine, HeaderBlock, Received};
 use ima_program::child::{Command, Event, Group, Limits};
 use ima_program::spool::{SpoolWriter, Spooled};
 use ima_program::{Exit, log};
@@ -21,6 +21,26 @@ pub const CHECK_TIME: Duration = Duration::from_secs(25);
 pub const ALIVE: Duration = Duration::from_secs(20);
 /// What DEFER says where `check` does not: seconds.
 const DEFER: u64 = 300;
+
+/// `check`, where the configuration names none.
+#[must_use]
+pub fn default_check() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into(), "--check".into()]
+}
+
+/// `handler`, where the configuration names none.
+#[must_use]
+pub fn default_handler() -> Vec<String> {
+    vec!["server-handle-incoming-mail".into()]
+}
+
+/// The time for a `received` line: now, in whole seconds. None where the clock
+/// stands outside the years 0 to 9999.
+#[must_use]
+pub fn now() -> Option<DateTime> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    DateTime::utc(i64::try_from(since.as_secs()).ok()?)
+}
 
 /// The two commands.
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use client::{ClientSide, connect};
 pub use fault::TlsError;
-pub use identity::{Identities, IdentityError, IdentityToml};
+pub use identity::{Identities, IdentityError, IdentityToml, hostparts};
 pub use names::VerifiedNames;
 pub use pem::PemError;
 pub use secure::Secure;
@@ -48,6 +48,21 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[error("TLS cannot be set up: {0}")]
 pub struct SetupError(#[from] rustls::Error);
+
+/// Why the certificates, roots and revocation lists of a configuration cannot be
+/// put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum UseError {
+    /// A certificate or key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Roots or revocation lists.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The cryptography.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
 
 /// The one cryptography of this crate: aws-lc-rs, whose first key exchange is
 /// X25519MLKEM768.

@@ -279,7 +279,11 @@ impl Lifetime {
     }
 }
 
-fn hostparts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hostpart>, D::Error> {
+/// Reads the hosts of a configuration: a list of domain names.
+///
+/// # Errors
+/// The name that is none, and the rule that it breaks.
+pub fn hostparts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hostpart>, D::Error> {
     let parse = |written: String| {
         Hostpart::parse(&written)
             .map_err(|error| serde::de::Error::custom(format_args!("{written:?}: {error}")))

@@ -24,6 +24,14 @@ pub enum RootSource {
     File(PathBuf),
 }
 
+impl RootSource {
+    /// `roots`, where the configuration says nothing: the system's store.
+    #[must_use]
+    pub fn default_list() -> Vec<RootSource> {
+        vec![RootSource::System]
+    }
+}
+
 impl From<String> for RootSource {
     fn from(written: String) -> RootSource {
         match written.as_str() {
