@@ -17,10 +17,14 @@ fn pair() -> (OwnedFd, TcpStream) {
 
 /// As inetd starts it: the socket is stdin, stdout and stderr.
 fn inetd(place: &Place) -> (Child, TcpStream) {
+    inetd_with(place, &["--inetd"])
+}
+
+fn inetd_with(place: &Place, options: &[&str]) -> (Child, TcpStream) {
     let (socket, peer) = pair();
     let mut command = place.b.command("server-receive");
     command
-        .arg("--inetd")
+        .args(options)
         .stdin(socket.try_clone().unwrap())
         .stdout(socket.try_clone().unwrap())
         .stderr(socket);
@@ -112,11 +116,15 @@ fn inetd_is_told_how_the_connection_ended() {
 fn nothing_is_said_on_the_socket_beside_tls() {
     let place = Place::new();
     place.set("no-such-key", "1");
-    let (mut child, mut socket) = inetd(&place);
-    let mut said = Vec::new();
-    std::io::Read::read_to_end(&mut socket, &mut said).unwrap();
-    assert_eq!(String::from_utf8_lossy(&said), "");
-    assert_eq!(wait(&mut child).code(), Some(2));
+    let wrong_option = ["--inetd", "--no-such-option"];
+    let wrong_key = ["--inetd"];
+    for options in [&wrong_option[..], &wrong_key] {
+        let (mut child, mut socket) = inetd_with(&place, options);
+        let mut said = Vec::new();
+        std::io::Read::read_to_end(&mut socket, &mut said).unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), "");
+        assert_eq!(wait(&mut child).code(), Some(2));
+    }
 }
 
 #[test]
