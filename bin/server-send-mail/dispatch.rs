@@ -138,7 +138,7 @@ impl<'o> Dispatch<'o> {
                 Verdict::Accepts(_) => {}
                 Verdict::Refuses(text) => {
                     complain(&format!("{} refused: {text}", leg.host));
-                    for address in &leg.unknown {
+                    for address in leg.recipients.iter().filter(|to| leg.unknown.contains(to)) {
                         complain(&format!("{} has no {address}", leg.host));
                     }
                     refusal.get_or_insert_with(|| leg.host.to_string());

@@ -1,5 +1,6 @@
 //! One message's way to one host.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write as _};
 use std::time::Instant;
 
@@ -21,7 +22,8 @@ pub struct Leg<'m> {
     /// Who is there, in the order of the message.
     pub recipients: Vec<&'m Address>,
     /// Of these, who is not.
-    pub unknown: Vec<Address>,
+    pub unknown: HashSet<Address>,
+    expected: HashSet<&'m Address>,
     /// What the host is told.
     block: HeaderBlock,
     way: Way,
@@ -83,8 +85,9 @@ impl<'m> Leg<'m> {
         Self {
             host,
             from,
+            expected: recipients.iter().copied().collect(),
             recipients,
-            unknown: Vec::new(),
+            unknown: HashSet::new(),
             block,
             way,
         }
@@ -121,7 +124,7 @@ impl<'m> Leg<'m> {
             return Err(LegError::Dropped);
         };
         let unknown = &mut self.unknown;
-        let mut note = |line: &str| note_unknown(line, &self.recipients, unknown);
+        let mut note = |line: &str| note_unknown(line, &self.expected, unknown);
         if let Some(sender) = connection {
             // A connection of an earlier message may have been closed meanwhile.
             match sender.headers(&self.block, &mut note) {
@@ -148,8 +151,7 @@ impl<'m> Leg<'m> {
             .block
             .with_received(&received)
             .ok_or(LegError::NoRoom)?;
-        let mut note =
-            Listener(|line: &str| note_unknown(line, &self.recipients, &mut self.unknown));
+        let mut note = Listener(|line: &str| note_unknown(line, &self.expected, &mut self.unknown));
         Ok(office.handlers.check(&self.block, &mut note)?)
     }
 
@@ -163,18 +165,11 @@ impl<'m> Leg<'m> {
         progress: &dyn Fn(u64),
         answered: &mut dyn FnMut(&HandlerLine),
     ) {
-        let mut waiting = self.recipients.clone();
+        let mut waiting = self.expected.clone();
         let mut last_text = String::new();
         let mut information = |line: &str| match HandlerLine::parse(line) {
-            Some(line) => {
-                if let Some(place) = waiting
-                    .iter()
-                    .position(|&address| address == line.address())
-                {
-                    waiting.remove(place);
-                    answered(&as_outcome(line));
-                }
-            }
+            Some(line) if waiting.remove(line.address()) => answered(&as_outcome(line)),
+            Some(_) => {}
             None if line != "alive" => line.clone_into(&mut last_text),
             None => {}
         };
@@ -200,7 +195,10 @@ impl<'m> Leg<'m> {
                 ima_program::report::chain(error)
             }
         };
-        for &address in &waiting {
+        for &address in &self.recipients {
+            if !waiting.contains(address) {
+                continue;
+            }
             let address = address.clone();
             answered(&match answer {
                 Ok(DataAnswer::Ok) => HandlerLine::Ok(address),
@@ -254,12 +252,11 @@ fn as_outcome(line: HandlerLine) -> HandlerLine {
     }
 }
 
-fn note_unknown(line: &str, recipients: &[&Address], unknown: &mut Vec<Address>) {
+fn note_unknown(line: &str, expected: &HashSet<&Address>, unknown: &mut HashSet<Address>) {
     if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line)
-        && recipients.contains(&&address)
-        && !unknown.contains(&address)
+        && expected.contains(&address)
     {
-        unknown.push(address);
+        unknown.insert(address);
     }
 }
 
