@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ima_message::Hostpart;
 use ima_program::config::{ByteSize, ConfigPath, Loaded, Period};
-use ima_proto::handlers::{Handlers, default_check, default_handler};
+use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
 use ima_proto::imdp::{ALPN, Limits};
 use ima_proto::tls::{
     Identities, IdentityToml, PeerVerifier, RootSource, ServerSide, UseError, hostparts,
@@ -127,6 +128,8 @@ impl Config {
             check: loaded.value.check.clone(),
             handler: loaded.value.handler.clone(),
             config_dir: loaded.dir.clone(),
+            group: Group::Own,
+            abandoned: Arc::default(),
         }
     }
 }

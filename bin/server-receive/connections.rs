@@ -77,6 +77,19 @@ impl Connections {
         }
     }
 
+    /// Ends all connections that are still open.
+    pub fn cut_off(&self) {
+        for connection in self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            // It may be closed already.
+            let _ = connection.socket.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Waits until all are closed, or the time is up. Gives how many remain.
     pub fn wait(&self, at_most: Duration) -> usize {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

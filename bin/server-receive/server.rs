@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const HANDSHAKES: usize = 256;
 const STACK: usize = 512 << 10;
 /// How long messages in hand may take after SIGTERM.
 const FINISH: Duration = Duration::from_secs(30);
+/// How long what is left then has to end by itself, and once more when cut off.
+const CUT_OFF: Duration = Duration::from_secs(3);
 
 /// What all connections share.
 pub struct Server {
@@ -70,9 +73,7 @@ impl Server {
             }
         }
         log::info("stopping").emit();
-        server.connections.stop();
-        let left = server.connections.wait(FINISH);
-        log::info("stopped").field("cut-off", left).emit();
+        server.finish();
         Exit::Done
     }
 
@@ -87,12 +88,27 @@ impl Server {
                 rustix::event::PollFlags::IN,
             )];
             while rustix::event::poll(&mut waiting, None) == Err(rustix::io::Errno::INTR) {}
-            this.connections.stop();
+            log::info("stopping").emit();
+            this.finish();
         });
         if let Err(error) = watcher {
             log::warn("no-thread").field("error", error).emit();
         }
         server.serve(Arc::new(socket), address, None)
+    }
+
+    /// Lets messages in hand come to their end, for a while; then kills the
+    /// commands that still run, and cuts the connections off.
+    fn finish(&self) {
+        self.connections.stop();
+        let left = self.connections.wait(FINISH);
+        if left > 0 {
+            self.handlers.abandoned.store(true, Ordering::Relaxed);
+            self.connections.wait(CUT_OFF);
+            self.connections.cut_off();
+            self.connections.wait(CUT_OFF);
+        }
+        log::info("stopped").field("cut-off", left).emit();
     }
 
     fn serve(

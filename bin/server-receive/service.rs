@@ -12,6 +12,7 @@ use ima_proto::tls::PeerInfo;
 
 use crate::connections::Connection;
 use crate::server::Server;
+use crate::strangers::Strangers;
 
 /// The seconds that a domain which asked for too many unknown recipients waits.
 const TOO_MANY_UNKNOWN: u64 = 3600;
@@ -50,13 +51,9 @@ impl<'a> Session<'a> {
     }
 
     fn decide(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
-        if self
-            .server
-            .strangers
-            .is_over(message.peer(), Instant::now())
-        {
-            let text = "too many unknown recipients within an hour";
-            return Ok(HeadersAnswer::Defer(TOO_MANY_UNKNOWN, text.into()));
+        let stranger = self.stranger(message);
+        if self.server.strangers.is_over(&stranger, Instant::now()) {
+            return Ok(too_many_unknown());
         }
         let header = self
             .received(message)
@@ -67,13 +64,32 @@ impl<'a> Session<'a> {
             let text = "a fault here; try again later";
             return Ok(HeadersAnswer::Defer(NO_TIME, text.into()));
         };
-        let mut counting = Counting { say, unknown: 0 };
+        let mut counting = self.counting(stranger, say);
         let answer = self.server.handlers.check(&header, &mut counting);
-        for _ in 0..counting.unknown {
-            self.server.strangers.count(message.peer(), Instant::now());
-        }
+        let over = counting.over;
         self.header = Some(header);
-        answer
+        if over { Ok(too_many_unknown()) } else { answer }
+    }
+
+    /// As whom a peer is counted that asks for unknown recipients: the name in
+    /// its certificate, so that a wildcard is one and not as many as it likes.
+    fn stranger(&self, message: &Accepted) -> String {
+        let host = message.peer().ascii();
+        let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
+        if self.peer.names.iter().any(|name| name == host) {
+            host.to_owned()
+        } else {
+            format!("*.{parent}")
+        }
+    }
+
+    fn counting<'s>(&'s self, stranger: String, say: &'s mut dyn Say) -> Counting<'s> {
+        Counting {
+            say,
+            strangers: &self.server.strangers,
+            stranger,
+            over: false,
+        }
     }
 
     fn event(&self, event: &'static str, message: &Accepted) -> log::Entry {
@@ -118,10 +134,16 @@ impl Service for Session<'_> {
         };
         let header = self.header.take();
         let header = header.as_ref().unwrap_or_else(|| message.header());
+        let mut counting = self.counting(self.stranger(message), say);
         let outcome = self
             .server
             .handlers
-            .deliver(header, file, message.deadline(), say);
+            .deliver(header, file, message.deadline(), &mut counting);
+        let outcome = match (counting.over, outcome) {
+            // Who was not named may be there or not.
+            (true, Ok(_)) => Ok(DataAnswer::Partial),
+            (_, outcome) => outcome,
+        };
         let answer = outcome.map_or("drop", DataAnswer::as_str);
         self.event("data", message).field("answer", answer).emit();
         outcome
@@ -134,16 +156,29 @@ impl Service for Session<'_> {
     }
 }
 
-/// Passes lines on and counts the recipients that are not there.
+fn too_many_unknown() -> HeadersAnswer {
+    let text = "too many unknown recipients within an hour";
+    HeadersAnswer::Defer(TOO_MANY_UNKNOWN, text.into())
+}
+
+/// Passes lines on and counts the recipients that are not there; once there are
+/// too many, no more of them are named.
 struct Counting<'s> {
     say: &'s mut dyn Say,
-    unknown: usize,
+    strangers: &'s Strangers,
+    stranger: String,
+    over: bool,
 }
 
 impl Say for Counting<'_> {
     fn line(&mut self, line: &str) {
         if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {
-            self.unknown += 1;
+            let now = Instant::now();
+            self.over |= self.strangers.is_over(&self.stranger, now);
+            if self.over {
+                return;
+            }
+            self.strangers.count(&self.stranger, now);
         }
         self.say.line(line);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::dial::{Dialler, Hosts};
-use ima_proto::handlers::{Handlers, default_check, default_handler};
+use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
 use ima_proto::imdp::{ALPN, PORT, Times};
 use ima_proto::tls::{
     ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
@@ -92,6 +92,8 @@ impl Office {
                 check: config.check,
                 handler: config.handler,
                 config_dir: dir,
+                group: Group::Ours,
+                abandoned: Arc::default(),
             },
         })
     }

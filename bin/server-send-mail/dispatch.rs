@@ -138,8 +138,10 @@ impl<'o> Dispatch<'o> {
                 Verdict::Accepts(_) => {}
                 Verdict::Refuses(text) => {
                     complain(&format!("{} refused: {text}", leg.host));
-                    for address in leg.recipients.iter().filter(|to| leg.unknown.contains(to)) {
-                        complain(&format!("{} has no {address}", leg.host));
+                    for address in &leg.recipients {
+                        if let Some(text) = leg.said.get(*address) {
+                            complain(&format!("{} says of {address}: {text}", leg.host));
+                        }
                     }
                     refusal.get_or_insert_with(|| leg.host.to_string());
                 }
@@ -174,9 +176,7 @@ impl<'o> Dispatch<'o> {
             }
             Verdict::Refuses(text) => self.refuse(leg, text),
             Verdict::Defers(seconds, text) => {
-                self.answer_all(leg.recipients.iter().copied(), |address| {
-                    deferred(address, *seconds, text)
-                });
+                self.defer(leg, *seconds, text);
             }
         });
         bar.finish_and_clear();
@@ -204,7 +204,10 @@ impl<'o> Dispatch<'o> {
                 Verdict::Defers(_, text) if refusal.is_some() => {
                     (None, others(&format!("; here: {text}")))
                 }
-                Verdict::Defers(seconds, text) => (*seconds, text.clone()),
+                Verdict::Defers(seconds, text) => {
+                    self.defer(leg, *seconds, text);
+                    continue;
+                }
             };
             self.answer_all(leg.recipients.iter().copied(), |address| match refusal {
                 Some(_) => HandlerLine::Fail {
@@ -216,14 +219,19 @@ impl<'o> Dispatch<'o> {
         }
     }
 
+    fn defer(&self, leg: &Leg<'_>, seconds: Option<u64>, text: &str) {
+        self.answer_all(leg.recipients.iter().copied(), |address| {
+            let text = leg.said.get(&address).map_or(text, String::as_str);
+            deferred(address, seconds, text)
+        });
+    }
+
     fn refuse(&self, leg: &Leg<'_>, text: &str) {
         self.answer_all(leg.recipients.iter().copied(), |address| {
-            let text = if leg.unknown.contains(&address) {
-                "no such recipient".into()
-            } else if leg.unknown.is_empty() {
-                text.into()
-            } else {
-                format!("not sent to anyone: {text}").into()
+            let text = match leg.said.get(&address) {
+                Some(said) => said.as_str().into(),
+                None if leg.said.is_empty() => text.into(),
+                None => format!("refused because of others: {text}").into(),
             };
             HandlerLine::Fail { address, text }
         });

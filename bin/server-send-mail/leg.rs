@@ -1,13 +1,17 @@
 //! One message's way to one host.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write as _};
 use std::time::Instant;
 
-use ima_message::{Address, Author, HandlerLine, HeaderBlock, Hostpart, Received};
+use ima_message::{
+    Address, Author, DataVerifier, HandlerLine, HeaderBlock, Hostpart, Part, Received,
+};
 use ima_proto::dial::DialError;
 use ima_proto::handlers::{message_file, now};
-use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender};
+use ima_proto::imdp::{
+    DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender, message_time,
+};
 use ima_proto::tls::{self, Secure, TlsError};
 
 use crate::config::Office;
@@ -21,8 +25,8 @@ pub struct Leg<'m> {
     pub from: Hostpart,
     /// Who is there, in the order of the message.
     pub recipients: Vec<&'m Address>,
-    /// Of these, who is not.
-    pub unknown: HashSet<Address>,
+    /// Of these, for whom the host would not take it, and why.
+    pub said: HashMap<Address, String>,
     expected: HashSet<&'m Address>,
     /// What the host is told.
     block: HeaderBlock,
@@ -87,7 +91,7 @@ impl<'m> Leg<'m> {
             from,
             expected: recipients.iter().copied().collect(),
             recipients,
-            unknown: HashSet::new(),
+            said: HashMap::new(),
             block,
             way,
         }
@@ -123,11 +127,11 @@ impl<'m> Leg<'m> {
         let Way::Remote(connection) = &mut self.way else {
             return Err(LegError::Dropped);
         };
-        let unknown = &mut self.unknown;
-        let mut note = |line: &str| note_unknown(line, &self.expected, unknown);
+        let said = &mut self.said;
+        let mut listen = |line: &str| note(line, &self.expected, said);
         if let Some(sender) = connection {
             // A connection of an earlier message may have been closed meanwhile.
-            match sender.headers(&self.block, &mut note) {
+            match sender.headers(&self.block, &mut listen) {
                 Err(SendError::Wire(_) | SendError::Refused(_)) => *connection = None,
                 answer => return Ok(answer?),
             }
@@ -135,7 +139,7 @@ impl<'m> Leg<'m> {
         let socket = office.dialler.dial(&self.host)?;
         let secure = tls::connect(socket, &office.tls, &self.host, &self.from)?;
         let sender = connection.insert(Box::new(Sender::new(secure, office.times)));
-        Ok(sender.headers(&self.block, &mut note)?)
+        Ok(sender.headers(&self.block, &mut listen)?)
     }
 
     fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
@@ -151,8 +155,8 @@ impl<'m> Leg<'m> {
             .block
             .with_received(&received)
             .ok_or(LegError::NoRoom)?;
-        let mut note = Listener(|line: &str| note_unknown(line, &self.expected, &mut self.unknown));
-        Ok(office.handlers.check(&self.block, &mut note)?)
+        let mut listen = Listener(|line: &str| note(line, &self.expected, &mut self.said));
+        Ok(office.handlers.check(&self.block, &mut listen)?)
     }
 
     /// Sends the data; `progress` is told of the octets, and `answered` of each
@@ -173,20 +177,20 @@ impl<'m> Leg<'m> {
             None if line != "alive" => line.clone_into(&mut last_text),
             None => {}
         };
-        let data = Counted {
-            data: message.data(parts.map(PartList::numbers)),
+        let numbers = parts.map(PartList::numbers);
+        let wanted = message.wanted(numbers);
+        let octets = wanted.iter().map(Part::length).sum();
+        let mut data = Checked {
+            data: message.data(numbers),
+            verifier: DataVerifier::new(&wanted),
             progress,
         };
         let answer = match &mut self.way {
-            Way::Local => deliver_locally(office, &self.block, data, &mut information),
+            Way::Local => deliver_locally(office, &self.block, &mut data, &mut information),
             Way::Remote(None) => Err(LegError::Dropped),
-            Way::Remote(Some(sender)) => {
-                let octets = data.data.octets();
-                let mut data = data;
-                sender
-                    .data(octets, &mut data, &mut information)
-                    .map_err(LegError::from)
-            }
+            Way::Remote(Some(sender)) => sender
+                .data(octets, &mut data, &mut information)
+                .map_err(LegError::from),
         };
         let reason = match &answer {
             Ok(_) => last_text,
@@ -252,12 +256,20 @@ fn as_outcome(line: HandlerLine) -> HandlerLine {
     }
 }
 
-fn note_unknown(line: &str, expected: &HashSet<&Address>, unknown: &mut HashSet<Address>) {
-    if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line)
-        && expected.contains(&address)
-    {
-        unknown.insert(address);
-    }
+/// Remembers what a host says of a recipient before it has the message.
+fn note(line: &str, expected: &HashSet<&Address>, said: &mut HashMap<Address, String>) {
+    let Some(line) = HandlerLine::parse(line).filter(|line| expected.contains(line.address()))
+    else {
+        return;
+    };
+    let address = line.address().clone();
+    let text = match as_outcome(line) {
+        HandlerLine::Fail { text, .. } | HandlerLine::Defer { text, .. } if !text.is_empty() => {
+            text.into()
+        }
+        _ => return,
+    };
+    said.entry(address).or_insert(text);
 }
 
 fn deliver_locally(
@@ -269,8 +281,7 @@ fn deliver_locally(
     let mut writer = message_file(header)?;
     io::copy(&mut data, &mut writer)?;
     writer.flush()?;
-    let time = office.times.message;
-    let deadline = Instant::now() + time;
+    let deadline = Instant::now() + message_time(office.times.message, header.size());
     Ok(office.handlers.deliver(
         header,
         writer.finish()?,
@@ -288,15 +299,26 @@ impl<F: FnMut(&str)> Say for Listener<F> {
     }
 }
 
-/// Tells of each octet that was read.
-struct Counted<'a, R> {
+/// Digests once more what is sent, and tells of its octets. A file that changed
+/// since it was verified is an error before the last octets of the part are
+/// given: the receiver never has the whole of what is wrong, and cannot refuse
+/// it for good.
+struct Checked<'a, R> {
     data: R,
+    verifier: DataVerifier<'a>,
     progress: &'a dyn Fn(u64),
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for Checked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.data.read(buffer)?;
+        let octets = buffer.get(..count).unwrap_or_default();
+        self.verifier.update(octets).map_err(|error| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it changed meanwhile: {error}"),
+            )
+        })?;
         (self.progress)(count as u64);
         Ok(count)
     }

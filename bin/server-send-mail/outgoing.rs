@@ -83,22 +83,41 @@ impl Outgoing {
         &self.header
     }
 
-    /// The data of these parts (numbers from 1, ascending) and how many octets
-    /// they are; of all parts where no list is given. Many can read at once.
-    pub fn data(&self, wanted: Option<&[usize]>) -> Data<'_> {
-        let mut offset = self.start;
-        let mut ranges = Vec::new();
-        for (index, length) in self.header.parts().iter().map(Part::length).enumerate() {
-            if wanted.is_none_or(|wanted| wanted.contains(&(index + 1))) {
-                ranges.push((offset, length));
-            }
-            offset += length;
-        }
+    /// These parts (numbers from 1, ascending), or all where no list is given.
+    pub fn wanted(&self, numbers: Option<&[usize]>) -> Vec<Part> {
+        self.numbered(numbers)
+            .map(|(part, _)| part.clone())
+            .collect()
+    }
+
+    /// The data of these parts. Many can read at once.
+    pub fn data(&self, numbers: Option<&[usize]>) -> Data<'_> {
+        let ranges = self
+            .numbered(numbers)
+            .map(|(part, offset)| (offset, part.length()));
+        let mut ranges: Vec<_> = ranges.collect();
         ranges.reverse();
         Data {
             file: &self.file,
             ranges,
         }
+    }
+
+    /// Parts that are wanted, and where their octets begin.
+    fn numbered<'a>(
+        &'a self,
+        wanted: Option<&'a [usize]>,
+    ) -> impl Iterator<Item = (&'a Part, u64)> {
+        let mut offset = self.start;
+        let parts = self.header.parts().iter().enumerate();
+        let placed = parts.map(move |(index, part)| {
+            let begin = offset;
+            offset += part.length();
+            (index + 1, part, begin)
+        });
+        placed
+            .filter(move |(number, ..)| wanted.is_none_or(|wanted| wanted.contains(number)))
+            .map(|(_, part, begin)| (part, begin))
     }
 }
 
@@ -107,13 +126,6 @@ pub struct Data<'a> {
     file: &'a File,
     /// Offset and length, the last range first.
     ranges: Vec<(u64, u64)>,
-}
-
-impl Data<'_> {
-    /// Octets still to come.
-    pub fn octets(&self) -> u64 {
-        self.ranges.iter().map(|(_, length)| length).sum()
-    }
 }
 
 impl Read for Data<'_> {

@@ -65,7 +65,10 @@ fn letter(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
     )?;
     writeln!(to, "        EMEMO_CONFIG_DIR={dir} server-send-mail\n")?;
     writeln!(to, "To see what has arrived:\n")?;
-    writeln!(to, "    show-ima-message {inbox}/messages/*")?;
+    writeln!(
+        to,
+        "    find {inbox}/messages -type f ! -name '*.*' -exec show-ima-message {{}} \\;"
+    )?;
     others(plan.users.get(1..).unwrap_or_default(), to)
 }
 

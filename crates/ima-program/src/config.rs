@@ -35,7 +35,7 @@ pub struct Loaded<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file does not exist.
-    #[error("{}: there is no such file; --config FILE or EMEMO_CONFIG_DIR=DIRECTORY choose another", .file.display())]
+    #[error("{}: there is no such file; --config FILE or EMEMO_CONFIG_DIR=DIRECTORY choose another, and server-setup makes one", .file.display())]
     NotThere {
         /// The one that was tried.
         file: PathBuf,

@@ -6,12 +6,17 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ima_message::{DateTime, HandlerLine, HeaderBlock, Received};
-use ima_program::child::{Command, Event, Group, Limits};
+use ima_program::child::{Command, Event, Limits, Running};
+
 use ima_program::spool::{SpoolWriter, Spooled};
 use ima_program::{Exit, log};
+
+pub use ima_program::child::Group;
 
 use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
 
@@ -19,6 +24,8 @@ use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
 pub const CHECK_TIME: Duration = Duration::from_secs(25);
 /// How often `+ alive` is said while a command runs.
 pub const ALIVE: Duration = Duration::from_secs(20);
+/// How often a running command is looked after.
+const TICK: Duration = Duration::from_secs(1);
 /// What DEFER says where `check` does not: seconds.
 const DEFER: u64 = 300;
 
@@ -51,6 +58,10 @@ pub struct Handlers {
     pub handler: Vec<String>,
     /// The folder of the configuration file that names them.
     pub config_dir: PathBuf,
+    /// Whether who kills our process group is to kill them, too.
+    pub group: Group,
+    /// Once it is set, what runs is killed, and counts as unfinished.
+    pub abandoned: Arc<AtomicBool>,
 }
 
 impl Handlers {
@@ -80,10 +91,11 @@ impl Handlers {
             Ok(running) => running,
             Err(error) => return fault(&error),
         };
+        let mut ticks = 0;
         let mut last: Option<String> = None;
         let mut unknown = false;
         let exit = loop {
-            match running.next(ALIVE) {
+            match self.next(&mut running, &mut ticks) {
                 Event::Tick => say.alive(),
                 Event::Line(line) => {
                     unknown |=
@@ -102,7 +114,9 @@ impl Handlers {
         let answer = match (exit, verdict) {
             (Exit::Drop, _) => return Err(Drop),
             (Exit::Done, Some(HeadersAnswer::Accept) | None) => HeadersAnswer::Accept,
-            (_, Some(answer @ (HeadersAnswer::Reject(..) | HeadersAnswer::Defer(..)))) => answer,
+            // A command that died may have said anything: that is no final no.
+            (Exit::Done | Exit::Refused, Some(answer @ HeadersAnswer::Reject(..)))
+            | (_, Some(answer @ HeadersAnswer::Defer(..))) => answer,
             (
                 Exit::Done,
                 Some(answer @ (HeadersAnswer::AcceptParts(_) | HeadersAnswer::Redirect(_))),
@@ -145,14 +159,34 @@ impl Handlers {
                 return Ok(DataAnswer::Partial);
             }
         };
+        let mut ticks = 0;
         loop {
-            match running.next(ALIVE) {
+            match self.next(&mut running, &mut ticks) {
                 Event::Tick => say.alive(),
                 Event::Line(line) => say.line(&line),
                 Event::Exited(Exit::Done) => return Ok(DataAnswer::Ok),
                 Event::Exited(Exit::Refused) => return Ok(DataAnswer::Fail),
                 Event::Exited(Exit::Unfinished) => return Ok(DataAnswer::Partial),
                 Event::Exited(Exit::Drop) => return Err(Drop),
+            }
+        }
+    }
+
+    /// What a command does next; a tick is the time for `+ alive`. Abandoned, it
+    /// is killed when the caller lets go of it.
+    fn next(&self, running: &mut Running, ticks: &mut u64) -> Event {
+        loop {
+            if self.abandoned.load(Ordering::Relaxed) {
+                return Event::Exited(Exit::Unfinished);
+            }
+            match running.next(TICK) {
+                Event::Tick => {
+                    *ticks += 1;
+                    if ticks.is_multiple_of(ALIVE.as_secs() / TICK.as_secs()) {
+                        return Event::Tick;
+                    }
+                }
+                event => return event,
             }
         }
     }
@@ -175,7 +209,7 @@ impl Handlers {
             config_dir: self.config_dir.clone(),
             env,
             stdin,
-            group: Group::Own,
+            group: self.group,
         }
     }
 }

@@ -123,7 +123,13 @@ fn ten_thousand_recipients_take_linear_time() {
         let thousand = time(&site, 1000, code);
         // Processor time: other tests and strangers share this machine's clock.
         let ten_thousand = time(&site, 10_000, code);
-        assert!(ten_thousand < Duration::from_secs(2), "{ten_thousand:?}");
+        // Two seconds are for the program as it is used; without optimisation it
+        // takes many times as long.
+        let limit = if cfg!(debug_assertions) { 10 } else { 2 };
+        assert!(
+            ten_thousand < Duration::from_secs(limit),
+            "{ten_thousand:?}"
+        );
         // The shell counts in hundredths of a second.
         let most = (thousand + Duration::from_millis(10)) * 15;
         assert!(ten_thousand < most, "{thousand:?}, {ten_thousand:?}");

@@ -50,11 +50,11 @@ fn every_reason_is_printed() {
             "FAIL bob@b.test ",
             "FAIL carol@c.test no such recipient",
             "FAIL dave@d.test size 1000 octets",
-            "FAIL eric@c.test not sent to anyone",
+            "FAIL eric@c.test refused because of others",
             "FAIL eve@e.test ",
         ],
     );
-    sent.explains("c.test has no carol@c.test")
+    sent.explains("c.test says of carol@c.test: no such recipient")
         .explains("d.test refused: size 1000 octets are the most");
     sent.explains("e.test does not take it now: e.test cannot be reached: 127.0.0.1:");
     assert_eq!(b.words(), ["HEADERS", "ABORT", "DONE"]);

@@ -111,7 +111,7 @@ fn a_file_that_is_not_there_is_named_with_the_ways_to_choose() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}: there is no such file; --config FILE or EMEMO_CONFIG_DIR=DIRECTORY choose another",
+            "{}: there is no such file; --config FILE or EMEMO_CONFIG_DIR=DIRECTORY choose another, and server-setup makes one",
             file.display()
         )
     );

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use ima_message::limits::MAX_BLOCK;
 use ima_message::{Author, DataVerifier, HeaderBlock, Hostpart};
 
-use super::INFORMATION;
 use super::answer::{DataAnswer, HeadersAnswer, Keyword};
 use super::command::{Command, CommandError};
+use super::{INFORMATION, message_time};
 use crate::framing::{BlockError, Channel, Wire, WireError};
 use crate::tls::VerifiedNames;
 
@@ -37,7 +37,7 @@ pub struct Limits {
     pub decision: Duration,
     /// For one message, and as long again as it takes at 16 KiB/s.
     pub message: Duration,
-    /// Messages on one connection.
+    /// Messages and other questions on one connection.
     pub messages: u64,
 }
 
@@ -52,12 +52,6 @@ impl Default for Limits {
             message: Duration::from_secs(600),
             messages: 1000,
         }
-    }
-}
-
-impl Limits {
-    fn message_time(&self, octets: u64) -> Duration {
-        self.message + Duration::from_secs(octets / (16 << 10))
     }
 }
 
@@ -254,18 +248,19 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
     }
 
     fn session(&mut self) -> Result<End, Stop> {
-        let mut messages = 0;
+        let mut questions = 0;
         loop {
             self.wire.set_message_deadline(None);
             if !self.service.goes_on() {
                 return Ok(End::Stopped);
             }
-            match Command::parse(&self.wire.read_line(self.limits.idle)?)? {
+            let command = Command::parse(&self.wire.read_line(self.limits.idle)?)?;
+            if questions == self.limits.messages && command != Command::Done {
+                return Err(ProtocolError::Messages(questions).into());
+            }
+            questions += 1;
+            match command {
                 Command::Headers { octets, direct: _ } => {
-                    if messages == self.limits.messages {
-                        return Err(ProtocolError::Messages(messages).into());
-                    }
-                    messages += 1;
                     if self.message(octets)?.is_break() {
                         return Ok(End::Done);
                     }
@@ -359,7 +354,7 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
             );
             return Err(HeadersAnswer::Defer(3600, text.into()));
         }
-        let deadline = started + self.limits.message_time(header.size());
+        let deadline = started + message_time(self.limits.message, header.size());
         Ok(Accepted {
             header,
             author: Author::Host,
@@ -397,8 +392,16 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         }
         let answer = match store {
             Ok(store) => {
+                // The handler is ended at the deadline; its last lines go after it.
+                self.wire
+                    .set_message_deadline(Some(message.deadline + self.limits.idle));
                 let mut speaker = Speaker::new(&mut self.wire, self.limits.idle);
-                self.service.deliver(message, store, &mut speaker)?
+                let outcome = self.service.deliver(message, store, &mut speaker)?;
+                // A final line would speak for recipients whose own was lost.
+                if let Some(error) = speaker.lost {
+                    return Err(error.into());
+                }
+                outcome
             }
             Err(error) => {
                 ima_program::log::error("cannot-store")
@@ -425,7 +428,8 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
 struct Speaker<'w, C: Channel> {
     wire: &'w mut Wire<C>,
     within: Duration,
-    gone: bool,
+    /// Why lines are lost: the peer is gone.
+    lost: Option<WireError>,
 }
 
 impl<'w, C: Channel> Speaker<'w, C> {
@@ -433,19 +437,19 @@ impl<'w, C: Channel> Speaker<'w, C> {
         Self {
             wire,
             within,
-            gone: false,
+            lost: None,
         }
     }
 }
 
 impl<C: Channel> Say for Speaker<'_, C> {
     fn line(&mut self, line: &str) {
-        if !self.gone {
+        if self.lost.is_none() {
             let said = self
                 .wire
                 .write_line(&format!("{INFORMATION}{line}"))
                 .and_then(|()| self.wire.flush(self.within));
-            self.gone = said.is_err();
+            self.lost = said.err();
         }
     }
 }

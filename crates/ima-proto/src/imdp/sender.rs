@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ima_message::HeaderBlock;
 
-use super::INFORMATION;
 use super::answer::{DataAnswer, HeadersAnswer};
 use super::command::Command;
+use super::{INFORMATION, message_time};
 use crate::framing::{Channel, Wire, WireError};
 
 /// Octets of information lines that one answer may have. A receiver passes on
@@ -17,7 +17,8 @@ const MAX_INFORMATION: usize = 2 << 20;
 /// How long a receiver may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// For the answer to HEADERS, counted from the last line that came.
+    /// For the answer to HEADERS, counted from the question, whatever lines come
+    /// meanwhile.
     pub headers: Duration,
     /// For any other answer, counted from the last line that came; and for a
     /// write in which nothing goes.
@@ -90,9 +91,10 @@ impl<C: Channel> Sender<C> {
         block: &HeaderBlock,
         information: &mut dyn FnMut(&str),
     ) -> Result<HeadersAnswer, SendError> {
-        let time = self.times.message + Duration::from_secs(block.size() / (16 << 10));
+        // For the question as a whole: other hosts, which have accepted, do not
+        // wait for ever.
         self.wire
-            .set_message_deadline(Instant::now().checked_add(time));
+            .set_message_deadline(Instant::now().checked_add(self.times.headers));
         let octets = block.as_bytes().len() as u64;
         for direct in [false, true] {
             let answer =
@@ -147,6 +149,9 @@ impl<C: Channel> Sender<C> {
         if self.wire.has_buffered() {
             return Err(SendError::Early);
         }
+        let time = message_time(self.times.message, octets);
+        self.wire
+            .set_message_deadline(Instant::now().checked_add(time));
         self.wire
             .write_line(&Command::Data { octets }.to_string())?;
         let mut buffer = vec![0; 64 << 10];
@@ -177,6 +182,7 @@ impl<C: Channel> Sender<C> {
     /// # Errors
     /// [`SendError`]; nothing was delivered all the same.
     pub fn abort(&mut self) -> Result<(), SendError> {
+        self.wire.set_message_deadline(None);
         self.wire.write_line(&Command::Abort.to_string())?;
         self.wire.flush(self.times.idle)?;
         let line = self.final_line(self.times.idle, &mut |_| {})?;
