@@ -38,6 +38,10 @@ fn every_exit_code_of_check_has_its_answer() {
         ("echo ACCEPT; exit 2", "DEFER 300 "),
         ("echo ACCEPT; exit 127", "DEFER 300 "),
         ("echo ACCEPT; kill -9 $$", "DEFER 300 "),
+        // nothing is refused for good by one that died or is not done,
+        ("echo REJECT policy spam; exit 2", "DEFER 300 "),
+        ("echo REJECT policy spam; exit 127", "DEFER 300 "),
+        ("echo REJECT policy spam; kill -11 $$", "DEFER 300 "),
         // and nothing that nobody here can do.
         ("echo ACCEPT 1", "DEFER 300 "),
         ("echo ACCEPT 0", "DEFER 300 "),

@@ -67,6 +67,24 @@ fn messages_on_one_connection() {
 }
 
 #[test]
+fn nobody_can_list_our_users_by_one_message() {
+    let place = Place::new();
+    let server = place.b.start();
+    let names: Vec<String> = (0..100).map(|i| format!("nobody{i}@b.test")).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.push("bob@b.test");
+    let answer = place.dial(&server).headers(&letter(&names, "Hello\n"));
+    let (last, named) = answer.split_last().unwrap();
+    assert!(last.starts_with("DEFER 3600 "), "{answer:?}");
+    assert_eq!(named.len(), 20);
+    assert!(
+        named
+            .iter()
+            .all(|line| line.starts_with("+ NORECIPIENT nobody"))
+    );
+}
+
+#[test]
 fn nobody_can_list_our_users() {
     let place = Place::new();
     let server = place.b.start();

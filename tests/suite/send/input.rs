@@ -117,3 +117,38 @@ fn a_wrong_configuration_or_usage_delays_mail() {
     place.set("idle-timeuot", "\"60s\"");
     place.send(&letter).is(2, &[]).explains("idle-timeuot");
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_a_fault_and_no_refusal() {
+    let place = Place::new();
+    let a = place.site.host_in("with-alice", "a.test", &["alice"]);
+    let file = place.site.path().join("letter.ima");
+    let letter = letter(&["alice@a.test"], "Hello\n");
+    fs::write(&file, &letter).unwrap();
+    // The check runs between the verification and the data.
+    let change = format!(
+        "printf X | dd of={} bs=1 seek={} conv=notrunc 2>/dev/null",
+        file.display(),
+        letter.len() - 2
+    );
+    a.set(
+        "server-send-mail.toml",
+        "check",
+        &format!("[\"sh\", \"-c\", \"{change}\"]"),
+    );
+    let mut command = a.command("server-send-mail");
+    let sent = Sent::of(&command.arg(&file).output().unwrap());
+    sent.is(2, &["DEFER alice@a.test - 60 86400 "]);
+    assert!(a.messages("alice").is_empty());
+}
+
+#[test]
+fn what_a_check_says_of_a_recipient_reaches_the_user() {
+    let place = Place::new();
+    let a = place.site.host_in("with-alice", "a.test", &["alice"]);
+    let check = "[\"sh\", \"-c\", \"echo FAIL alice@a.test the mailbox is full; exit 1\"]";
+    a.set("server-send-mail.toml", "check", check);
+    let sent = Sent::of(&a.send(&letter(&["alice@a.test"], "Hello\n"), &[]));
+    sent.is(1, &["FAIL alice@a.test the mailbox is full"])
+        .explains("a.test says of alice@a.test: the mailbox is full");
+}
