@@ -13,11 +13,12 @@ mod snapshot;
 
 use std::path::Path;
 
+use ima_message::FolderName;
 use rustix::fs::FileType;
 
 use crate::directory::Directory;
 use crate::error::{Kind, MailboxError};
-use crate::name::{self, FolderName};
+use crate::name;
 
 pub use finding::{Finding, Rule, Severity};
 pub use folder::folder;
@@ -60,7 +61,8 @@ pub fn mailbox(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), Mailb
         let path = path.join(&name);
         let name = name.to_string_lossy();
         let expected = match &*name {
-            LOST_AND_FOUND => continue,
+            // fetch-mail(1) keeps its own things in a mailbox.
+            LOST_AND_FOUND | name::FETCH_STATE => continue,
             MAILBOX_TOML => Kind::File,
             _ => Kind::Directory,
         };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ima_message::{FolderName, FolderNameError};
 use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 
@@ -9,7 +10,7 @@ use crate::directory::{self, Directory};
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::journal::Journal;
-use crate::name::{self, FolderName, FolderNameError};
+use crate::name;
 
 const DIRECTORIES: [&str; 4] = [name::MESSAGES, name::ATTACHMENTS, name::GONE, name::TMP];
 
@@ -24,22 +25,29 @@ impl Folder {
     /// [`MailboxError::FolderName`] where it is not a folder's name; a fault.
     pub fn create(path: &Path) -> Result<Self, MailboxError> {
         let (mailbox, folder) = folder_name(path)?;
-        let mailbox = open_or_make(mailbox)?;
+        Self::create_beneath(&open_or_make(mailbox)?, &folder)?;
+        Self::open(path)
+    }
+
+    /// Makes an empty folder in a mailbox.
+    pub(crate) fn create_beneath(
+        mailbox: &Directory,
+        folder: &FolderName,
+    ) -> Result<(), MailboxError> {
         if mailbox.status(folder.as_str())?.is_some() {
-            return Err(MailboxError::Exists(path.to_owned()));
+            return Err(MailboxError::Exists(mailbox.path().join(folder.as_str())));
         }
         let random = getrandom::u64().map_err(MailboxError::Random)?;
         let unfinished = format!("{}{random:016x}", name::UNFINISHED);
         let made = mailbox.create_directory(&unfinished).and_then(|directory| {
             fill(&directory)?;
-            give_name(&mailbox, &unfinished, &folder)
+            give_name(mailbox, &unfinished, folder)
         });
         if let Err(error) = made {
-            remove(&mailbox, &unfinished);
+            remove(mailbox, &unfinished);
             return Err(error);
         }
-        mailbox.sync()?;
-        Self::open(path)
+        mailbox.sync()
     }
 }
 
@@ -63,16 +71,7 @@ fn open_or_make(path: &Path) -> Result<Directory, MailboxError> {
         Err(MailboxError::NoFolder(_)) => {}
         opened => return opened,
     }
-    let missing = || MailboxError::io(Step::Open, path, Errno::NOENT);
-    let (above, name) = directory::split(path).ok_or_else(missing)?;
-    let above = Directory::open_followed(above).map_err(|error| match error {
-        MailboxError::NoFolder(above) => MailboxError::io(Step::Open, &above, Errno::NOENT),
-        other => other,
-    })?;
-    let name = name.to_str().ok_or_else(missing)?;
-    let mailbox = above.create_directory(name)?;
-    above.sync()?;
-    Ok(mailbox)
+    Directory::make(path)
 }
 
 /// Puts into a new directory what belongs to a folder, and syncs it.

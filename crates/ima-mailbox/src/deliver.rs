@@ -17,23 +17,28 @@
 //!
 //! The cost is that of the message: no directory is listed and no journal read.
 
+mod batch;
 mod incoming;
 
 use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ima_message::{HeaderBlock, Part};
-use jiff::Timestamp;
+use ima_message::{DateTime, Entry, HeaderBlock, Part};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
 use crate::folder::{Folder, Kept};
-use crate::journal::{Entry, Journal};
+use crate::journal::Journal;
 use crate::name;
 use crate::shared::Shared;
-use crate::stage::Staged;
+use crate::stage::{Stage, Staged, Syncing};
+pub use batch::Batch;
 use incoming::Incoming;
+
+/// Attachments of a message up to which each keeps a descriptor.
+const MAX_DESCRIPTORS: usize = 64;
 
 /// What became of a message that was delivered. Both are final and durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,21 +65,79 @@ impl Folder {
         shared: Option<&Shared>,
     ) -> Result<Delivered, MailboxError> {
         self.refuse_foreign_root()?;
-        let incoming = Incoming::read(self, header, data, shared)?;
+        let named = header.attachments().count() > MAX_DESCRIPTORS;
+        let stage = Stage::new(&self.tmp, named, Syncing::Each);
+        let incoming = Incoming::read(self, stage, header, data, shared)?;
+        let time = now()?;
         let _lock = self.lock_exclusively()?;
-        self.store(&incoming)
+        self.store(&[(incoming, time)], &[])
+            .map(|stored| match stored {
+                0 => Delivered::Duplicate,
+                _ => Delivered::Stored,
+            })
     }
 
-    /// Steps 2 to 4, under the lock.
-    fn store(&self, incoming: &Incoming) -> Result<Delivered, MailboxError> {
-        let name = name::message(incoming.digest());
-        if self.gone.holds(&name)? {
-            return Ok(Delivered::Duplicate);
-        }
+    /// Steps 2 to 4, under the lock, for any number of messages; `again` are
+    /// lines to be written once more. Gives how many messages are new here.
+    fn store(
+        &self,
+        messages: &[(Incoming, DateTime)],
+        again: &[Entry],
+    ) -> Result<usize, MailboxError> {
         let mut journal = Journal::open_to_append(&self.root)?;
         let mut links = Links::default();
+        let mut entries = again.to_vec();
+        let mut stored = 0;
+        let linked = messages
+            .iter()
+            .try_for_each(|(incoming, time)| {
+                let Some((delivered, octets)) = self.link(incoming, &mut links)? else {
+                    return Ok(());
+                };
+                stored += usize::from(delivered == Delivered::Stored);
+                entries.push(Entry::Add {
+                    digest: incoming.digest(),
+                    time: time.clone(),
+                    octets,
+                });
+                Ok(())
+            })
+            .and_then(|()| match entries.is_empty() {
+                true => Ok(()),
+                false => self.sync_directories(messages),
+            });
+        if let Err(error) = linked {
+            links.remove();
+            return Err(error);
+        }
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        match journal.append(&entries) {
+            Ok(()) => Ok(stored),
+            Err(failed) => {
+                if failed.withdrawn {
+                    links.remove();
+                }
+                Err(failed.error)
+            }
+        }
+    }
+
+    /// Gives a message its names. `None` where it was deleted in the last days;
+    /// otherwise whether it is new, and its octets here.
+    fn link<'a>(
+        &'a self,
+        incoming: &Incoming,
+        links: &mut Links<'a>,
+    ) -> Result<Option<(Delivered, u64)>, MailboxError> {
+        let name = name::message(incoming.digest());
+        if self.gone.holds(&name)? {
+            return Ok(None);
+        }
         let stored = self.messages.find_file(&name, OFlags::RDONLY)?;
-        let (outcome, octets) = match &stored {
+        self.link_attachments(incoming, stored.is_some(), links)?;
+        Ok(Some(match &stored {
             // Transport fields may differ from those of the message that is there.
             Some(file) => {
                 let header_and_inline = self.messages.metadata(&name, file)?.len();
@@ -83,33 +146,11 @@ impl Folder {
                     header_and_inline.saturating_add(incoming.attached_octets()),
                 )
             }
-            None => (Delivered::Stored, incoming.octets()),
-        };
-        let linked = self
-            .link_attachments(incoming, stored.is_some(), &mut links)
-            .and_then(|()| match &stored {
-                Some(_) => Ok(()),
-                None => links.add(&self.messages, &name, &incoming.message),
-            })
-            .and_then(|()| self.sync_directories(incoming));
-        if let Err(error) = linked {
-            links.remove();
-            return Err(error);
-        }
-        let add = Entry::Add {
-            digest: incoming.digest(),
-            time: now(),
-            octets,
-        };
-        match journal.append(&add) {
-            Ok(()) => Ok(outcome),
-            Err(failed) => {
-                if failed.withdrawn {
-                    links.remove();
-                }
-                Err(failed.error)
+            None => {
+                links.add(&self.messages, &name, &incoming.message)?;
+                (Delivered::Stored, incoming.octets())
             }
-        }
+        }))
     }
 
     /// Links each attachment under its digest and under the message's. Where the
@@ -166,15 +207,16 @@ impl Folder {
         Ok(())
     }
 
-    fn sync_directories(&self, incoming: &Incoming) -> Result<(), MailboxError> {
-        if incoming.attachments().next().is_some() {
+    fn sync_directories(&self, messages: &[(Incoming, DateTime)]) -> Result<(), MailboxError> {
+        let mut attachments = messages.iter().flat_map(|(one, _)| one.attachments());
+        if attachments.next().is_some() {
             self.attachments.sync()?;
         }
         self.messages.sync()
     }
 }
 
-/// The names that were made for one message, to be taken back if it fails.
+/// The names that were made, to be taken back if something fails.
 #[derive(Debug, Default)]
 struct Links<'a> {
     made: Vec<(&'a Directory, String)>,
@@ -232,7 +274,9 @@ impl<'a> Links<'a> {
 }
 
 /// The time of now in whole seconds.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+fn now() -> Result<DateTime, MailboxError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    since
+        .and_then(|since| DateTime::utc(i64::try_from(since.as_secs()).ok()?))
+        .ok_or(MailboxError::Clock)
 }

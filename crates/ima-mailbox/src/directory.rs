@@ -83,6 +83,21 @@ impl Directory {
         }
     }
 
+    /// Makes a directory, durably, in one that is there and may be reached by
+    /// symbolic links.
+    pub(crate) fn make(path: &Path) -> Result<Self, MailboxError> {
+        let missing = || MailboxError::io(Step::Open, path, Errno::NOENT);
+        let (above, name) = split(path).ok_or_else(missing)?;
+        let above = Self::open_followed(above).map_err(|error| match error {
+            MailboxError::NoFolder(above) => MailboxError::io(Step::Open, &above, Errno::NOENT),
+            other => other,
+        })?;
+        let name = name.to_str().ok_or_else(missing)?;
+        let made = above.create_directory(name)?;
+        above.sync()?;
+        Ok(made)
+    }
+
     /// Opens the directory `name` in this one.
     pub(crate) fn directory(&self, name: &str) -> Result<Self, MailboxError> {
         match open_beneath(

@@ -4,11 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ima_message::DataError;
+use ima_message::{DataError, FolderNameError};
 use rustix::fs::FileType;
 
 use crate::journal::JournalError;
-use crate::name::FolderNameError;
 
 /// Why a mailbox did not do what was asked. But for [`MailboxError::Data`],
 /// which is a refusal of the message, each is a fault on this side.
@@ -18,6 +17,9 @@ pub enum MailboxError {
     /// There is no folder at this path.
     #[error("there is no folder {}: `ima-mailbox create` makes one", .0.display())]
     NoFolder(PathBuf),
+    /// There is no mailbox at this path.
+    #[error("there is no mailbox {}", .0.display())]
+    NoMailbox(PathBuf),
     /// A folder cannot be made where something is already.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
@@ -47,6 +49,9 @@ pub enum MailboxError {
         /// The user id that it belongs to.
         owner: u32,
     },
+    /// The clock stands where no date can be written.
+    #[error("the clock of this machine is outside the years 1970 to 9999: set it")]
+    Clock,
     /// A journal breaks its grammar.
     #[error("{}, octet {offset}: {source}", .path.display())]
     Journal {

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use ima_message::Part;
+use ima_message::{MessageDigest, Part, PartDigest, Token};
 use rustix::fs::{self, Access, AtFlags, FlockOperation, OFlags, StatVfsMountFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
-use crate::journal::{Changes, Journal, Token};
+use crate::journal::{Changes, Journal};
 use crate::name;
 
 /// Octets that a message may need beyond its own: directories, journal, and the
@@ -56,7 +56,11 @@ impl Folder {
     /// [`MailboxError::NoFolder`] where there is nothing at this path; a fault
     /// where it is no folder or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, MailboxError> {
-        let root = Directory::open(path)?;
+        Self::beneath(Directory::open(path)?)
+    }
+
+    /// The folder whose directory this is.
+    pub(crate) fn beneath(root: Directory) -> Result<Self, MailboxError> {
         let directory = |name| root.directory(name);
         Ok(Self {
             messages: Arc::new(directory(name::MESSAGES)?),
@@ -111,6 +115,35 @@ impl Folder {
         Journal::open(&self.root).map(|_| ())
     }
 
+    /// A message's header block and inline parts, open for reading; `None` where
+    /// the message is not here. Its `add` may be missing yet: who asks has read
+    /// the journal.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn message(&self, digest: MessageDigest) -> Result<Option<File>, MailboxError> {
+        self.messages
+            .find_file(&name::message(digest), OFlags::RDONLY)
+    }
+
+    /// The octets of an attachment that some message of this folder holds, open
+    /// for reading.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn attachment(&self, digest: PartDigest) -> Result<Option<File>, MailboxError> {
+        self.attachments
+            .find_file(&name::kept(digest), OFlags::RDONLY)
+    }
+
+    /// Whether a message was deleted or moved away in the last days.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn was_removed(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
+        self.gone.holds(&name::message(digest))
+    }
+
     /// The token of now: everything before it is on the disk.
     ///
     /// # Errors
@@ -129,7 +162,7 @@ impl Folder {
     }
 
     /// The journal, synced under the shared lock; what it holds by then stays.
-    fn read_journal(&self) -> Result<Journal, MailboxError> {
+    pub(crate) fn read_journal(&self) -> Result<Journal, MailboxError> {
         let _lock = self.lock_shared()?;
         let journal = Journal::open(&self.root)?;
         journal.sync()?;

@@ -12,8 +12,6 @@
 //! changes, so it can be read without the lock.
 
 mod changes;
-mod entry;
-mod token;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,9 +21,9 @@ use std::path::PathBuf;
 use rustix::fs::{OFlags, fsync, ftruncate};
 use rustix::io::retry_on_intr;
 
+use ima_message::{Entry, EntryError, Generation, Token};
+
 pub use changes::{Change, Changes, Entries};
-pub use entry::{Entry, EntryError, Flag, FlagChange, FlagError};
-pub use token::{Generation, Token, TokenError};
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
@@ -65,7 +63,7 @@ pub(crate) struct Journal {
     rest: u64,
 }
 
-/// A line that could not be appended.
+/// Lines that could not be appended.
 #[derive(Debug)]
 pub(crate) struct NotAppended {
     pub(crate) error: MailboxError,
@@ -76,7 +74,7 @@ pub(crate) struct NotAppended {
 impl Journal {
     /// Makes the journal of a new folder, with a new generation, and syncs it.
     pub(crate) fn create(directory: &Directory) -> Result<(), MailboxError> {
-        let generation = Generation::random()?;
+        let generation = Generation::new(getrandom::u64().map_err(MailboxError::Random)?);
         let mut file = directory.create(JOURNAL)?;
         file.write_all(format!("{FIRST_LINE_BEGINS}{generation}\n").as_bytes())
             .map_err(|e| directory.fault(Step::Write, JOURNAL, e))?;
@@ -148,16 +146,16 @@ impl Journal {
         retry_on_intr(|| fsync(&self.file)).map_err(|e| MailboxError::io(Step::Sync, &self.path, e))
     }
 
-    /// Appends a line and syncs it, or takes it back.
-    pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), NotAppended> {
-        let line = format!("{entry}\n");
+    /// Appends lines and syncs them, or takes them back.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), NotAppended> {
+        let lines: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
         let written = (&self.file)
-            .write_all(line.as_bytes())
+            .write_all(lines.as_bytes())
             .map_err(|e| MailboxError::io(Step::Write, &self.path, e))
             .and_then(|()| self.sync());
         match written {
             Ok(()) => {
-                self.settled = self.settled.saturating_add(line.len() as u64);
+                self.settled = self.settled.saturating_add(lines.len() as u64);
                 Ok(())
             }
             Err(error) => {
@@ -252,7 +250,7 @@ mod tests {
             };
             Journal::open_to_append(&directory)
                 .unwrap()
-                .append(&entry)
+                .append(std::slice::from_ref(&entry))
                 .unwrap();
             assert_eq!(
                 fs::read_to_string(path).unwrap(),

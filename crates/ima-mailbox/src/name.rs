@@ -1,16 +1,12 @@
-//! The names in a mailbox. They are made of digests alone, so that nothing a
+//! The names in a mailbox beside those of its folders. They are made of digests alone, so that nothing a
 //! sender wrote becomes a path.
 //!
 //! ```text
-//! folder-name = 1*64(LETTER / NUMBER / "-" / "_")   ; Unicode, NFC, no "-" first
 //! message     = 64HEXLOWER
 //! attachment  = 64HEXLOWER "." number               ; from 1
 //! ```
 
-use std::str::FromStr;
-
 use ima_message::{MessageDigest, PartDigest, text};
-use unicode_normalization::is_nfc;
 
 pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const LOCK: &str = "lock";
@@ -19,61 +15,10 @@ pub(crate) const ATTACHMENTS: &str = "attachments";
 pub(crate) const GONE: &str = "gone";
 pub(crate) const TMP: &str = "tmp";
 pub(crate) const SUMMARY: &str = "summary";
+/// What fetch-mail(1) keeps in the root of a mailbox that it fills.
+pub(crate) const FETCH_STATE: &str = ".fetch-mail";
 /// What a folder's name has before it while the folder is made.
 pub(crate) const UNFINISHED: &str = ".new-";
-
-/// Letters in a folder's name.
-const MAX_FOLDER_NAME: usize = 64;
-
-/// The name of a folder: it can be a file name and a word of a protocol.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FolderName(Box<str>);
-
-/// Why a text is not a folder's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FolderNameError {
-    /// Empty, or too long.
-    #[error("a folder's name has 1 to 64 letters")]
-    Length,
-    /// Begins with a hyphen.
-    #[error("a folder's name does not begin with a hyphen")]
-    Hyphen,
-    /// A character that is not allowed.
-    #[error("a folder's name is made of letters, digits, hyphens and underscores, not of {0:?}")]
-    Character(char),
-    /// Not in normalization form C; also what is no Unicode at all.
-    #[error("a folder's name is written in Unicode, normalization form C")]
-    Form,
-}
-
-impl FolderName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for FolderName {
-    type Err = FolderNameError;
-
-    fn from_str(name: &str) -> Result<Self, FolderNameError> {
-        if !(1..=MAX_FOLDER_NAME).contains(&name.chars().count()) {
-            return Err(FolderNameError::Length);
-        }
-        if name.starts_with('-') {
-            return Err(FolderNameError::Hyphen);
-        }
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-        if let Some(c) = name.chars().find(|&c| !allowed(c)) {
-            return Err(FolderNameError::Character(c));
-        }
-        if !is_nfc(name) {
-            return Err(FolderNameError::Form);
-        }
-        Ok(Self(name.into()))
-    }
-}
 
 /// The name in `messages/` of a message's header block and inline parts.
 pub(crate) fn message(digest: MessageDigest) -> String {
@@ -111,25 +56,6 @@ impl StoredName {
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn folder_names() {
-        for name in ["inbox", "a", "Entwürfe", "_x-9", "受信箱", &"é".repeat(64)] {
-            assert_eq!(name.parse::<FolderName>().unwrap().as_str(), name);
-        }
-        for (name, error) in [
-            ("", FolderNameError::Length),
-            (&*"x".repeat(65), FolderNameError::Length),
-            ("-inbox", FolderNameError::Hyphen),
-            ("..", FolderNameError::Character('.')),
-            ("a/b", FolderNameError::Character('/')),
-            ("a b", FolderNameError::Character(' ')),
-            ("e\u{301}", FolderNameError::Character('\u{301}')),
-            ("\u{212b}", FolderNameError::Form),
-        ] {
-            assert_eq!(name.parse::<FolderName>().unwrap_err(), error, "{name:?}");
-        }
-    }
 
     #[test]
     fn stored_names_are_read_as_they_are_written() {

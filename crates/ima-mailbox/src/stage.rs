@@ -2,9 +2,9 @@
 //!
 //! They have no name (`O_TMPFILE`) and are linked through `/proc/self/fd`, so
 //! that nothing is left of a process that dies. Where the file system has no
-//! such files, where `/proc` is missing, or where a message has so many
-//! attachments that their descriptors might run out, they have names in `tmp/`
-//! instead, and no descriptor.
+//! such files, where `/proc` is missing, or where there are so many that their
+//! descriptors might run out, they have names in `tmp/` instead, and no
+//! descriptor.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,26 +20,34 @@ use crate::error::{MailboxError, Step};
 
 /// Octets that are read or written at a time.
 pub(crate) const BUFFER: usize = 128 * 1024;
-/// Attachments of a message up to which each keeps a descriptor.
-const MAX_DESCRIPTORS: usize = 64;
-
 /// Where the files of one delivery are written.
 #[derive(Debug)]
 pub(crate) struct Stage {
     tmp: Arc<Directory>,
     named: bool,
+    syncing: Syncing,
+}
+
+/// Who brings the octets of staged files onto the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syncing {
+    /// Each file by itself, as soon as it is whole.
+    Each,
+    /// The whole file system, later: by whoever has staged them.
+    Later,
 }
 
 /// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct Draft {
+    syncing: Syncing,
     file: File,
     /// For messages.
     path: PathBuf,
     name: Option<Name>,
 }
 
-/// A file that is whole and synced, or was before; it can be given names.
+/// A file that is whole; it can be given names.
 #[derive(Debug)]
 pub(crate) enum Staged {
     /// It is held open. The path is for messages.
@@ -67,11 +75,13 @@ impl Drop for Name {
 }
 
 impl Stage {
-    /// A stage in a folder's `tmp/` for a message with so many attachments.
-    pub(crate) fn new(tmp: &Arc<Directory>, attachments: usize) -> Self {
+    /// A stage in a folder's `tmp/`. `named`: its files are so many that they
+    /// may not keep a descriptor each.
+    pub(crate) fn new(tmp: &Arc<Directory>, named: bool, syncing: Syncing) -> Self {
         Self {
             tmp: Arc::clone(tmp),
-            named: attachments > MAX_DESCRIPTORS,
+            named,
+            syncing,
         }
     }
 
@@ -82,6 +92,7 @@ impl Stage {
             && is_reachable(&file)
         {
             return Ok(Draft {
+                syncing: self.syncing,
                 file,
                 path: self.tmp.path().to_owned(),
                 name: None,
@@ -91,6 +102,7 @@ impl Stage {
         let file = self.tmp.create(&name)?;
         let path = self.tmp.path().join(&name);
         Ok(Draft {
+            syncing: self.syncing,
             file,
             path,
             name: Some(self.temporary(name)),
@@ -178,10 +190,12 @@ impl Draft {
             .map_err(|e| MailboxError::io(Step::Write, &self.path, e))
     }
 
-    /// The file is whole: brings it onto the disk.
+    /// The file is whole.
     pub(crate) fn finish(self) -> Result<Staged, MailboxError> {
-        retry_on_intr(|| fsync(&self.file))
-            .map_err(|e| MailboxError::io(Step::Sync, &self.path, e))?;
+        if self.syncing == Syncing::Each {
+            retry_on_intr(|| fsync(&self.file))
+                .map_err(|e| MailboxError::io(Step::Sync, &self.path, e))?;
+        }
         Ok(match self.name {
             Some(name) => Staged::Named(name),
             None => Staged::Open(self.file, self.path),

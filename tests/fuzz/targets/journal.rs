@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::fs;
 
-use ima_mailbox::{Changes, Entry, Folder, MailboxError, Token};
+use ima_mailbox::{Changes, Folder, MailboxError};
+use ima_message::{Entry, Token};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

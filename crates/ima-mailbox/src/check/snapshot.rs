@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use ima_message::MessageDigest;
+use ima_message::{Entry, MessageDigest, Token};
 use rustix::fs::{FlockOperation, OFlags};
 
 use super::finding::{Finding, Rule};
 use crate::directory::Directory;
 use crate::error::MailboxError;
 use crate::folder::Lock;
-use crate::journal::{Changes, Entry, Journal, Token};
+use crate::journal::{Changes, Journal};
 use crate::name::JOURNAL;
 
 /// The names in a folder and the messages of its journal, as they were while

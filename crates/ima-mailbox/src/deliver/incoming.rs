@@ -14,23 +14,23 @@ use crate::stage::{BUFFER, Draft, Stage, Staged};
 
 /// A message whose octets are all staged and are those that were announced.
 #[derive(Debug)]
-pub(super) struct Incoming<'a> {
-    header: &'a HeaderBlock,
+pub(crate) struct Incoming {
     digest: MessageDigest,
+    octets: u64,
     pub(super) stage: Stage,
     pub(super) message: Staged,
-    attachments: BTreeMap<PartDigest, Arc<Staged>>,
+    attachments: Vec<(usize, Part, Arc<Staged>)>,
 }
 
-impl<'a> Incoming<'a> {
+impl Incoming {
     /// Reads the data of a message to their end.
-    pub(super) fn read(
+    pub(crate) fn read(
         folder: &Folder,
-        header: &'a HeaderBlock,
+        stage: Stage,
+        header: &HeaderBlock,
         data: &mut dyn Read,
         shared: Option<&Shared>,
     ) -> Result<Self, MailboxError> {
-        let stage = Stage::new(&folder.tmp, header.attachments().count());
         let mut source = Source::new(header, data);
         let mut message = stage.begin()?;
         message.write(header.as_bytes())?;
@@ -38,12 +38,14 @@ impl<'a> Incoming<'a> {
             source.read(part, Some(&mut message))?;
         }
         let message = message.finish()?;
-        let mut attachments = BTreeMap::new();
+        let mut attachments = Vec::new();
+        let mut by_digest: BTreeMap<PartDigest, Arc<Staged>> = BTreeMap::new();
         let (device, owner) = folder.attachments.device_and_owner()?;
-        for (_, part) in header.attachments() {
+        for (number, part) in header.attachments() {
             let digest = part.digest();
-            if attachments.contains_key(&digest) {
+            if let Some(staged) = by_digest.get(&digest) {
                 source.read(part, None)?;
+                attachments.push((number, part.clone(), Arc::clone(staged)));
                 continue;
             }
             let staged = if let Some(held) = hold_kept(folder, &stage, part)? {
@@ -66,40 +68,46 @@ impl<'a> Incoming<'a> {
             } else {
                 stage_part(&stage, part, &mut source)?
             };
-            attachments.insert(digest, staged);
+            by_digest.insert(digest, Arc::clone(&staged));
+            attachments.push((number, part.clone(), staged));
         }
         source.end()?;
         Ok(Self {
-            header,
             digest: header.digest(),
+            octets: (header.as_bytes().len() as u64).saturating_add(header.size()),
             stage,
             message,
             attachments,
         })
     }
 
-    pub(super) fn digest(&self) -> MessageDigest {
+    pub(crate) fn digest(&self) -> MessageDigest {
         self.digest
     }
 
     /// Octets of the whole message.
-    pub(super) fn octets(&self) -> u64 {
-        (self.header.as_bytes().len() as u64).saturating_add(self.header.size())
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// Octets of the attachments, each as often as the message holds it.
     pub(super) fn attached_octets(&self) -> u64 {
-        self.header
-            .attachments()
-            .map(|(_, part)| part.length())
+        self.attachments
+            .iter()
+            .map(|(_, part, _)| part.length())
             .fold(0, u64::saturating_add)
     }
 
     /// The attachments with their part numbers.
     pub(super) fn attachments(&self) -> impl Iterator<Item = (usize, &Part, &Staged)> {
-        self.header.attachments().filter_map(|(number, part)| {
-            Some((number, part, &**self.attachments.get(&part.digest())?))
-        })
+        self.attachments
+            .iter()
+            .map(|(number, part, staged)| (*number, part, &**staged))
+    }
+
+    /// Files that are open or have names for this message.
+    pub(crate) fn files(&self) -> usize {
+        self.attachments.len().saturating_add(1)
     }
 }
 

@@ -5,7 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use super::{Entry, FIRST_LINE, Generation, Journal, JournalError, MAX_LINE, Token};
+use ima_message::{Entry, Generation, Token};
+
+use super::{FIRST_LINE, Journal, JournalError, MAX_LINE};
 use crate::error::{MailboxError, Step};
 
 /// What changed in a folder.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use ima_mailbox::{Folder, FolderNameError, MailboxError};
+use ima_mailbox::{Folder, MailboxError};
+use ima_message::FolderNameError;
 use rustix::fs::Mode;
 
 use crate::place::{assert_modes, findings, mode, names};

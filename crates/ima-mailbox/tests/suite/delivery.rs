@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use ima_mailbox::Delivered::{Duplicate, Stored};
-use ima_mailbox::Entry;
+use ima_message::Entry;
 
 use crate::letter::{Letter, Parts, octets, sha256};
 use crate::place::{Place, assert_modes, inode};

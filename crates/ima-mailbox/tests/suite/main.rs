@@ -8,6 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod batch;
 mod check;
 mod create;
 mod delivery;

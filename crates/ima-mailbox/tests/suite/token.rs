@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use ima_mailbox::{Change, Changes, Entry, Folder, Token};
+use ima_mailbox::{Change, Changes, Folder};
+use ima_message::{Entry, Token};
 
 use crate::letter::Letter;
 use crate::place::Place;

@@ -9,16 +9,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ima_message::text;
-
-use crate::error::MailboxError;
+use crate::text;
 
 /// How far a journal was read: what changed since then is the journal from
 /// there on. Only the folder that handed it out knows what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
-    pub(crate) generation: Generation,
-    pub(crate) offset: u64,
+    /// Which journal.
+    pub generation: Generation,
+    /// Octets from its beginning, below 2^63.
+    pub offset: u64,
 }
 
 /// Which journal a token is of: each new one draws its own.
@@ -31,8 +31,10 @@ pub struct Generation(u64);
 pub struct TokenError;
 
 impl Generation {
-    pub(crate) fn random() -> Result<Self, MailboxError> {
-        getrandom::u64().map(Self).map_err(MailboxError::Random)
+    /// The generation of a new journal, from 64 random bits.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        Self(random)
     }
 }
 

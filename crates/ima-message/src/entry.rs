@@ -1,4 +1,4 @@
-//! A line of the journal.
+//! A change of a folder, as a line of its journal, ima-mailbox(5), and of IMRP.
 //!
 //! ```text
 //! entry = add / flag / del
@@ -12,19 +12,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ima_message::{MessageDigest, text};
-use jiff::Timestamp;
+use crate::date::DateTime;
+use crate::digest::MessageDigest;
+use crate::text;
 
 /// A change of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Entry {
     /// A message arrived. Repeating an `add` changes nothing.
     Add {
         /// The message.
         digest: MessageDigest,
-        /// When; whole seconds.
-        time: Timestamp,
+        /// When; whole seconds, in UTC.
+        time: DateTime,
         /// Octets of the whole message, attachments included.
         octets: u64,
     },
@@ -145,7 +145,7 @@ impl fmt::Display for Entry {
                 digest,
                 time,
                 octets,
-            } => write!(f, "add {digest} {time:.0} {octets}"),
+            } => write!(f, "add {digest} {time} {octets}"),
             Self::Flag { digest, changes } => {
                 write!(f, "flag {digest}")?;
                 changes.iter().try_for_each(|change| write!(f, " {change}"))
@@ -195,9 +195,9 @@ impl FromStr for Flag {
 }
 
 /// A time in the one form that is written.
-fn parse_time(word: &str) -> Option<Timestamp> {
-    let time: Timestamp = word.parse().ok()?;
-    (time.to_string() == word && time.subsec_nanosecond() == 0).then_some(time)
+fn parse_time(word: &str) -> Option<DateTime> {
+    let time = DateTime::parse(word).ok()?;
+    DateTime::utc(time.unix_seconds()).filter(|plain| plain.as_str() == word)
 }
 
 #[cfg(test)]
