@@ -35,6 +35,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let office = Office::open(load::<Config>(PROGRAM, args.config.as_deref())?)?;
+    // Those who only run it for each message see it in their servers' logs.
+    office.identities.warn_now(io::stderr().is_terminal());
     descriptors::raise_limit();
     let stdin = [Path::new("-").to_owned()];
     let files = if args.files.is_empty() {

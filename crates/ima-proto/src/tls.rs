@@ -5,24 +5,34 @@
 //! | file | what it fixes |
 //! |---|---|
 //! | `trust.rs` | the roots and revocation lists that a peer's chain is checked against |
-//! | `verifier.rs` | the check of a peer's chain, the same whichever side dialled |
+//! | `verifier.rs`, `peer_check.rs` | the check of a peer's chain, the same whichever side dialled |
 //! | `names.rs` | the domains that a checked certificate speaks for |
+//! | `any_key.rs`, `key_digest.rs` | a user's certificate, of which only the key counts |
 //! | `identity.rs` | our own certificates, chosen by host |
+//! | `lifetime.rs` | until when they last, and the warnings |
+//! | `fresh.rs`, `pem.rs` | files that are read, and read again when they change |
 //! | `server.rs`, `client.rs` | the handshake from either side |
+//! | `probe.rs` | a handshake that believes nothing and judges everything, for finding faults |
 //! | `secure.rs` | the connection after it |
-//! | `fault.rs` | sentences for what was wrong |
+//! | `fault.rs`, `stray.rs` | sentences for what was wrong |
 //!
 //! TLS 1.3 only (RFC 8446), X25519MLKEM768 first, no session resumption, no
 //! tickets, no early data; ALPN (RFC 7301) must name the protocol.
 
+mod any_key;
 mod client;
 mod fault;
 mod fresh;
 mod identity;
+mod key_digest;
+mod lifetime;
 mod names;
+mod peer_check;
 mod pem;
+pub mod probe;
 mod secure;
 mod server;
+mod stray;
 mod trust;
 mod verifier;
 
@@ -31,13 +41,15 @@ use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use client::{ClientSide, connect};
+pub use client::{ClientSide, UserCertificate, connect, connect_as_user};
 pub use fault::TlsError;
 pub use identity::{Identities, IdentityError, IdentityToml, hostparts};
+pub use key_digest::{KeyDigest, KeyDigestError};
 pub use names::VerifiedNames;
 pub use pem::PemError;
 pub use secure::Secure;
-pub use server::{PeerInfo, ServerSide, accept};
+pub use server::{PeerInfo, ServerSide, Servers, UserPeer, Users, accept, accept_user};
+pub use stray::Stray;
 pub use trust::{RootSource, TrustError};
 pub use verifier::{Disbelief, PeerVerifier};
 

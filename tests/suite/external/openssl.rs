@@ -25,7 +25,7 @@ fn headers(block: &[u8]) -> Vec<u8> {
 
 impl Pair {
     /// What an s_client that wants b.test needs, but ALPN and a certificate.
-    fn s_client(&self, address: SocketAddr, options: &[&str]) -> Command {
+    pub(super) fn s_client(&self, address: SocketAddr, options: &[&str]) -> Command {
         let mut command = tool("openssl");
         command.args([
             "s_client",
@@ -127,7 +127,7 @@ impl Pair {
     }
 }
 
-fn all<'a>(fixed: &[&'a str], owned: &'a [String]) -> Vec<&'a str> {
+pub(super) fn all<'a>(fixed: &[&'a str], owned: &'a [String]) -> Vec<&'a str> {
     fixed
         .iter()
         .copied()
@@ -140,12 +140,12 @@ const WEAK: [(&[&str], &str, &str); 2] = [
     (
         &["-newkey", "rsa:1024"],
         "-sha256",
-        "has a key that is too weak (RSA takes 2048 bits)",
+        "has an RSA key of 1024 bits, which is too weak",
     ),
     (
         &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
         "-sha1",
-        "is signed with an algorithm or a key that is too weak",
+        "or one above it is signed with an algorithm that is too weak",
     ),
 ];
 
@@ -318,6 +318,39 @@ fn server_send_mail_refuses_old_tls_no_alpn_and_weak_certificates() {
     }
 }
 
+#[test]
+fn server_send_mail_reports_the_refusal_of_openssl() {
+    if !has(&["openssl"]) {
+        return;
+    }
+    let pair = Pair::new();
+    let elsewhere = crate::site::Site::new();
+    let other = elsewhere.host("c.test", &[]);
+    let of_other = elsewhere.ca().join("ca.pem");
+    let of_other = of_other.to_str().expect("UTF-8");
+    let identity = pair.identity("b.test");
+    let demands = ["-alpn", "imdp/1", "-Verify", "3", "-verify_return_error"];
+    let as_server = ["-purpose", "sslserver"];
+    // The last of several -CAfile counts.
+    let unknown = [&demands[..], &as_server, &["-CAfile", of_other]].concat();
+    for (options, reason) in [
+        (&unknown[..], "its issuer is not known there"),
+        // By default it wants clientAuth.
+        (&demands[..], "it is not for the use that is wanted there"),
+    ] {
+        let (address, talk) = pair.s_server(&all(options, &identity));
+        pair.a.knows("b.test", address);
+        let output = pair.a.send(&letter(&["bob@b.test"], "Hello\n"), &[]);
+        let line = stdout(&output);
+        let wanted = format!("b.test refused our certificate for a.test: {reason}");
+        assert_eq!(code(&output), 2, "{line}");
+        assert!(line.contains(&wanted), "{line}");
+        assert!(stderr(&output).contains(&wanted), "{}", stderr(&output));
+        drop(talk);
+    }
+    drop(other);
+}
+
 /// The header block behind a note of imdp(7), such as `[182 octets, from: x@c.test]`.
 fn noted(note: &str, is_wrong: bool) -> Vec<u8> {
     if note.contains("ima: 2") {
@@ -386,4 +419,65 @@ fn the_transcripts_of_imdp_are_what_server_receive_says() {
     shell.args(["-c", &by_hand]).current_dir(pair.site.path());
     let output = feed(shell, b"KEYS bob@b.test\nDONE\n");
     assert_eq!(stdout(&output), "OK\n", "{}", stderr(&output));
+}
+
+#[test]
+fn server_check_finds_the_faults_of_openssl_s_servers() {
+    if !has(&["openssl", "jq"]) {
+        return;
+    }
+    let pair = Pair::new();
+    let check = |address, options: &[&str]| {
+        pair.a.knows("b.test", address);
+        let mut command = pair.a.command("server-check");
+        command.args(options).arg("b.test");
+        feed(command, b"")
+    };
+    let identity = pair.identity("b.test");
+    let demands = [
+        "-alpn",
+        "imdp/1",
+        "-Verify",
+        "3",
+        "-verify_return_error",
+        "-purpose",
+        "sslserver",
+    ];
+    for (options, exit, words) in [
+        (&demands[..], 0, "note imdp b.test records: "),
+        (&["-alpn", "imdp/1"], 1, " demand: it does not ask for "),
+        (&[], 1, " protocol: it chose no protocol by ALPN"),
+        (&["-tls1_2"], 1, " tls: b.test does not speak TLS 1.3"),
+    ] {
+        let (address, _talk) = pair.s_server(&all(options, &identity));
+        let output = check(address, &[]);
+        let lines = stdout(&output);
+        assert_eq!(code(&output), exit, "{options:?}: {lines}");
+        assert!(lines.contains(words), "{options:?}: {lines}");
+    }
+    for (key, digest, said) in WEAK {
+        let weak = pair.weak("b.test", key, digest);
+        let options = all(&["-alpn", "imdp/1", "-cipher", "DEFAULT@SECLEVEL=0"], &weak);
+        let (address, _talk) = pair.s_server(&options);
+        let output = check(address, &[]);
+        let lines = stdout(&output);
+        assert_eq!(code(&output), 1, "{lines}");
+        let is_told = |line: &str| line.starts_with("wrong imdp ") && line.contains(said);
+        assert!(lines.lines().any(is_told), "{said}: {lines}");
+        assert!(lines.contains(" key: "), "{lines}");
+    }
+    // What a script would ask.
+    let (address, _talk) = pair.s_server(&all(&demands, &identity));
+    let mut jq = tool("jq");
+    jq.args([
+        "-r",
+        ".result, (.services[].addresses[] | .certificate.names[], .tls.version)",
+    ]);
+    let asked = feed(jq, &check(address, &["--json"]).stdout);
+    assert_eq!(
+        stdout(&asked),
+        "note\nb.test\nTLSv1.3\n",
+        "{}",
+        stderr(&asked)
+    );
 }

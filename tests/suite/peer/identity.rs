@@ -7,6 +7,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -21,6 +22,10 @@ pub struct Identity {
 }
 
 impl Identity {
+    pub fn new(certificate: String, key: String) -> Identity {
+        Identity { certificate, key }
+    }
+
     /// A certificate of the site's authority. There must be one: a site has it
     /// from its first host on.
     pub fn made(site: &Site, name: &str) -> Identity {
@@ -40,23 +45,18 @@ impl Identity {
         adjust(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Identity::new(certificate.pem(), key.serialize_pem())
     }
 
     /// One that no authority has signed.
     pub fn self_signed(name: &str) -> Identity {
+        Identity::self_signed_with(&CertificateParams::new([name.to_owned()]).unwrap())
+    }
+
+    pub fn self_signed_with(params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([name.to_owned()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        let certificate = params.self_signed(&key).unwrap();
+        Identity::new(certificate.pem(), key.serialize_pem())
     }
 
     /// Puts it in the place of a host's own.
@@ -72,6 +72,19 @@ impl Identity {
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
         let certificates = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
         certificates.map(Result::unwrap).collect()
+    }
+
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate
+    }
+
+    pub fn key_pem(&self) -> &str {
+        &self.key
+    }
+
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        let pair = CertifiedKey::from_der(self.chain(), self.key(), &provider());
+        Arc::new(pair.unwrap())
     }
 
     pub fn key(&self) -> PrivateKeyDer<'static> {

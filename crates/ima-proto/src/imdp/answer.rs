@@ -12,8 +12,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use ima_message::PartDigest;
 use ima_message::text::parse_decimal;
+
+use crate::tls::KeyDigest;
 
 /// The final line to HEADERS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct RedirectTo {
     /// Address and port.
     pub address: SocketAddr,
     /// The digest of the SubjectPublicKeyInfo that is demanded there.
-    pub public_key: PartDigest,
+    pub public_key: KeyDigest,
 }
 
 /// Why a header block is rejected.
@@ -117,7 +118,7 @@ impl HeadersAnswer {
             }
             ("REDIRECT", Some(rest)) => {
                 let (address, key) = rest.split_once(' ')?;
-                let public_key = key.strip_prefix("sha256:")?.parse().ok()?;
+                let public_key = key.parse().ok()?;
                 Some(Self::Redirect(RedirectTo {
                     address: address.parse().ok()?,
                     public_key,
@@ -185,7 +186,7 @@ impl fmt::Display for HeadersAnswer {
                 address,
                 public_key,
             }) => {
-                return write!(f, "REDIRECT {address} sha256:{public_key}");
+                return write!(f, "REDIRECT {address} {public_key}");
             }
             Self::Reject(keyword, text) => {
                 write!(f, "REJECT {keyword}")?;

@@ -121,6 +121,10 @@ pub trait Service {
     /// [`Drop`]: close at once.
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop>;
 
+    /// Is told of a header block that was refused before it was asked: it
+    /// breaks the format, or the peer has not proved to be its return path.
+    fn refused(&mut self, _answer: &HeadersAnswer) {}
+
     /// Where the data of an accepted message go.
     ///
     /// # Errors
@@ -295,6 +299,7 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         let message = match self.examine(&block, started) {
             Ok(message) => message,
             Err(refusal) => {
+                self.service.refused(&refusal);
                 self.answer(&refusal.to_string())?;
                 return Ok(Continue(()));
             }

@@ -5,11 +5,15 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 
 use ima_message::Hostpart;
-use rustls::{AlertDescription, CertificateError, ExtendedKeyPurpose, PeerIncompatible};
-use rustls_pki_types::UnixTime;
+use rustls::{
+    AlertDescription, CertificateError, ExtendedKeyPurpose, InvalidMessage, PeerIncompatible,
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::time::ASN1Time;
 
 use super::HANDSHAKE_TIME;
+use super::stray::Stray;
+use super::verifier::WeakKey;
 
 /// Why there is no TLS connection, or no longer one. `peer` is the mail domain
 /// that was asked for where we dialled, and otherwise the peer's IP address.
@@ -23,6 +27,14 @@ pub enum TlsError {
         /// What is wrong with it.
         fault: CertificateError,
     },
+    /// The peer's certificate leads to no root that is trusted here.
+    #[error("{peer}'s certificate {stray}")]
+    Stray {
+        /// Whose certificate.
+        peer: String,
+        /// Where it leads to.
+        stray: Stray,
+    },
     /// The client sent no certificate.
     #[error("{peer} sent no certificate, and a sending server must have one")]
     NoCertificate {
@@ -31,14 +43,20 @@ pub enum TlsError {
     },
     /// The server did not like our certificate. In TLS 1.3 that is heard only
     /// after our side of the handshake is over: by the first read or write.
-    #[error("{by} refused our certificate for {for_}: {}", words(*alert))]
+    #[error("{by} refused our certificate{}: {}", For(for_.as_ref()), words(*alert))]
     Refused {
         /// The mail domain that was dialled.
         by: Hostpart,
-        /// The identity that we showed.
-        for_: Hostpart,
+        /// The host whose certificate we showed; None for a user's.
+        for_: Option<Hostpart>,
         /// The server's alert.
         alert: AlertDescription,
+    },
+    /// The server demands a user's certificate, and we have none.
+    #[error("{by} demands a certificate of the user: configure certificate and key")]
+    CertificateWanted {
+        /// The mail domain that was dialled.
+        by: Hostpart,
     },
     /// The server that was dialled has no certificate for the mail domain.
     #[error(
@@ -90,6 +108,14 @@ pub enum TlsError {
         /// The host.
         host: Hostpart,
     },
+    /// The peer sends more than rustls takes: certificates, for want of another reason.
+    #[error(
+        "{peer} sends more than 64 KiB in one message of the TLS handshake: its chain of certificates is too long"
+    )]
+    TooMuch {
+        /// Who.
+        peer: String,
+    },
     /// The handshake did not end in time.
     #[error("the TLS handshake with {peer} took more than {} s", HANDSHAKE_TIME.as_secs())]
     TimedOut {
@@ -136,7 +162,27 @@ impl TlsError {
                 | PeerIncompatible::Tls13RequiredForQuic,
             ) => TlsError::OldTls { peer },
             rustls::Error::AlertReceived(alert) => TlsError::Alert { peer, alert },
+            rustls::Error::InvalidMessage(
+                InvalidMessage::HandshakePayloadTooLarge
+                | InvalidMessage::CertificatePayloadTooLarge,
+            ) => TlsError::TooMuch { peer },
             source => TlsError::Broken { peer, source },
+        }
+    }
+
+    /// What a check of this chain of a `peer` found.
+    pub(super) fn of_chain(
+        peer: &str,
+        error: rustls::Error,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+    ) -> TlsError {
+        match error {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => TlsError::Stray {
+                peer: peer.to_owned(),
+                stray: Stray::of(leaf, above),
+            },
+            error => TlsError::from_rustls(peer, error),
         }
     }
 
@@ -148,6 +194,15 @@ impl TlsError {
             ErrorKind::UnexpectedEof => TlsError::Ended { peer },
             _ => TlsError::Io { peer, source },
         }
+    }
+}
+
+/// ` for ` and the host, if there is one.
+struct For<'a>(Option<&'a Hostpart>);
+
+impl fmt::Display for For<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |host| write!(f, " for {host}"))
     }
 }
 
@@ -175,7 +230,9 @@ fn words(alert: AlertDescription) -> String {
     let words = match alert {
         A::NoCertificate | A::CertificateRequired => "it saw no certificate of ours",
         A::BadCertificate => "it is malformed or for another name",
-        A::UnsupportedCertificate => "it is not for use by a server (serverAuth)",
+        A::UnsupportedCertificate => {
+            "it is not for the use that is wanted there (a server of IMA wants serverAuth)"
+        }
         A::CertificateRevoked => "it was revoked",
         A::CertificateExpired => "it has expired, or is not valid yet",
         A::CertificateUnknown => "it is not acceptable, for a reason that was not given",
@@ -210,16 +267,14 @@ impl fmt::Display for Explained<'_> {
                 "is valid only from {} on: is a clock wrong?",
                 unix_date(*not_before)
             ),
-            C::UnknownIssuer => f.write_str(
-                "leads to no root that is trusted here: it is self-signed, or its authority is not in roots, or the peer does not send the intermediate certificates",
-            ),
+            C::UnknownIssuer => f.write_str("leads to no root that is trusted here"),
             C::NotValidForNameContext {
                 expected,
                 presented,
             } => match presented.is_empty() {
                 true => write!(
                     f,
-                    "names no domain, and so not {} (it needs a dNSName in subjectAltName)",
+                    "names no domain that counts, and so not {}: it needs a dNSName in subjectAltName",
                     expected.to_str()
                 ),
                 false => write!(
@@ -239,26 +294,47 @@ impl fmt::Display for Explained<'_> {
             }
             C::Revoked => f.write_str("was revoked: it must be replaced"),
             C::BadEncoding => f.write_str("is not a certificate (broken DER)"),
-            // A key of RSA that is too short counts as this, too.
             C::BadSignature => f.write_str(
-                "bears a signature that does not verify, or has a key that is too weak (RSA takes 2048 bits)",
+                "or one above it bears a signature that does not verify: it was altered, or its issuer is another authority of the same name, or an RSA key has less than 2048 bits",
             ),
             C::UnsupportedSignatureAlgorithmContext { .. }
             | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                f.write_str("is signed with an algorithm or a key that is too weak or not known")
+                f.write_str(
+                    "or one above it is signed with an algorithm that is too weak or not known (such as SHA-1): it must be replaced",
+                )
             }
-            C::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
-                Some(webpki::Error::CaUsedAsEndEntity) => f.write_str(
-                    "is the certificate of an authority (CA:TRUE), which no server can use",
+            C::Other(other) => match (other.0.downcast_ref(), other.0.downcast_ref()) {
+                (Some(WeakKey { bits }), _) => write!(
+                    f,
+                    "has an RSA key of {bits} bits, which is too weak: it must be replaced by one of at least 2048, or of an elliptic curve"
                 ),
-                Some(webpki::Error::NameConstraintViolation) => {
-                    f.write_str("has names that its authority may not certify (name constraints)")
-                }
+                (_, Some(error)) => f.write_str(&of_chain(error)),
                 _ => write!(f, "is not acceptable: {other}"),
             },
             other => write!(f, "is not acceptable: {other}"),
         }
     }
+}
+
+/// What webpki alone has a word for.
+fn of_chain(error: &webpki::Error) -> String {
+    use webpki::Error as E;
+    let words = match error {
+        E::CaUsedAsEndEntity => {
+            "is the certificate of an authority (CA:TRUE), which no server can use"
+        }
+        E::NameConstraintViolation => {
+            "has names that its authority may not certify (name constraints)"
+        }
+        E::MaximumPathDepthExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumSignatureChecksExceeded
+        | E::MaximumNameConstraintComparisonsExceeded => {
+            "comes with more certificates than are looked through for a way to a root: its file must hold it and those between it and its root, and no others"
+        }
+        other => return format!("is not acceptable: {other}"),
+    };
+    words.to_owned()
 }
 
 fn usage(purpose: &ExtendedKeyPurpose) -> String {

@@ -77,7 +77,9 @@ impl<T, E: Display> Fresh<T, E> {
     fn reload(&self) {
         match (self.load)() {
             Ok(value) => {
-                log::info("certificates-read-again").emit();
+                log::info("certificates-read-again")
+                    .field("files", List(&self.files))
+                    .emit();
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
             }
             Err(error) => log::error("certificates-not-read-again")
@@ -99,6 +101,18 @@ impl<T: std::fmt::Debug, E> std::fmt::Debug for Fresh<T, E> {
         f.debug_struct("Fresh")
             .field("files", &self.files)
             .finish_non_exhaustive()
+    }
+}
+
+/// Names with commas between them.
+struct List<'a>(&'a [PathBuf]);
+
+impl Display for List<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(i, file)| match i {
+            0 => write!(f, "{}", file.display()),
+            _ => write!(f, ", {}", file.display()),
+        })
     }
 }
 

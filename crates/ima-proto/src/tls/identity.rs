@@ -1,23 +1,27 @@
 //! Our own certificates: `[[identity]]` blocks, chosen by host.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fmt, io, thread};
 
 use ima_message::Hostpart;
 use ima_program::config::ConfigPath;
-use ima_program::log;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Deserializer};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::fault::date;
 use super::fresh::Fresh;
+use super::lifetime::{Daily, Lifetime, Nearing, now};
 use super::names::CertificateNames;
 use super::pem::{self, PemError};
+
+/// How often a program that stays looks whether a warning is due.
+const LOOK: Duration = Duration::from_secs(60);
+/// Enough to read and check a pair, in debug builds too.
+const WATCH_STACK: usize = 512 << 10;
 
 /// One `[[identity]]` block.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,7 +44,7 @@ pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The key is not the certificate's, or rustls cannot use one of them.
-    #[error("{} and {} do not make a pair: {source}", certificate.display(), key.display())]
+    #[error("{} and {} do not make a pair: {}", certificate.display(), key.display(), no_pair(source))]
     NoPair {
         /// The certificate's file.
         certificate: PathBuf,
@@ -79,43 +83,64 @@ pub enum IdentityError {
     },
 }
 
-/// All our certificates. Their files are read again when they change, at most
-/// once a second; a pair that does not load, or does not match, is logged, and
-/// the one before stays in use. From a third of its lifetime before the end on,
-/// a certificate's expiry is logged once a day.
+/// All our certificates. The files of each block are read again when they
+/// change, at most once a second; a pair that does not load, or does not match,
+/// is logged, and the one before stays in use, whatever becomes of other blocks.
 #[derive(Debug)]
 pub struct Identities {
-    pairs: Fresh<Pairs, IdentityError>,
-    warned: Mutex<Option<Instant>>,
+    blocks: Vec<Block>,
+    by_host: BTreeMap<Hostpart, usize>,
+}
+
+/// The pair of one block.
+#[derive(Debug)]
+struct Block {
+    pair: Fresh<Pair, IdentityError>,
+    warned: Mutex<Daily>,
 }
 
 impl Identities {
-    /// Loads the blocks; `dir` is the folder of the configuration file.
+    /// Loads the blocks; `dir` is the folder of the configuration file. A
+    /// certificate that has expired is loaded too: it can be renewed under us.
     ///
     /// # Errors
-    /// An [`IdentityError`] that names the file or the host. That a certificate
-    /// has expired is only logged: the certificate can be renewed under us.
+    /// An [`IdentityError`] that names the file or the host.
     pub fn load(blocks: &[IdentityToml], dir: &Path) -> Result<Arc<Identities>, IdentityError> {
-        Ok(Arc::new(Identities::from_files(blocks, dir)?))
+        Identities::from_files(blocks, dir, |pair| pair)
     }
 
-    fn from_files(blocks: &[IdentityToml], dir: &Path) -> Result<Identities, IdentityError> {
-        let files = blocks
-            .iter()
-            .flat_map(|block| [block.certificate.under(dir), block.key.under(dir)])
-            .collect();
-        let (blocks, dir) = (blocks.to_vec(), dir.to_owned());
-        let identities = Identities {
-            pairs: Fresh::new(files, Box::new(move || Pairs::load(&blocks, &dir)))?,
-            warned: Mutex::new(None),
+    fn from_files(
+        blocks: &[IdentityToml],
+        dir: &Path,
+        adjust: fn(Fresh<Pair, IdentityError>) -> Fresh<Pair, IdentityError>,
+    ) -> Result<Arc<Identities>, IdentityError> {
+        let mut identities = Identities {
+            blocks: Vec::new(),
+            by_host: BTreeMap::new(),
         };
-        identities.current();
-        Ok(identities)
+        for block in blocks {
+            let number = identities.blocks.len();
+            for host in &block.hosts {
+                if identities.by_host.insert(host.clone(), number).is_some() {
+                    return Err(IdentityError::Twice { host: host.clone() });
+                }
+            }
+            let (certificate, key) = (block.certificate.under(dir), block.key.under(dir));
+            let files = vec![certificate.clone(), key.clone()];
+            let hosts = block.hosts.clone();
+            let load = move || Pair::load(&hosts, &certificate, &key);
+            identities.blocks.push(Block {
+                pair: adjust(Fresh::new(files, Box::new(load))?),
+                warned: Mutex::default(),
+            });
+        }
+        Ok(Arc::new(identities))
     }
 
     /// The certificate and key for a host, as the files have them now.
     pub fn for_host(&self, host: &Hostpart) -> Option<Arc<CertifiedKey>> {
-        self.current().by_host.get(host).cloned()
+        let block = self.blocks.get(*self.by_host.get(host)?)?;
+        Some(block.pair.current().key.clone())
     }
 
     /// Demands an identity for each of these hosts.
@@ -126,25 +151,57 @@ impl Identities {
         &self,
         hosts: impl IntoIterator<Item = &'a Hostpart>,
     ) -> Result<(), IdentityError> {
-        let pairs = self.current();
         match hosts
             .into_iter()
-            .find(|host| !pairs.by_host.contains_key(host))
+            .find(|host| !self.by_host.contains_key(host))
         {
             Some(host) => Err(IdentityError::Missing { host: host.clone() }),
             None => Ok(()),
         }
     }
 
-    fn current(&self) -> Arc<Pairs> {
-        let pairs = self.pairs.current();
-        if let Ok(mut warned) = self.warned.try_lock()
-            && warned.is_none_or(|at| at.elapsed() >= Duration::from_secs(86_400))
-        {
-            *warned = Some(Instant::now());
-            pairs.lifetimes.iter().for_each(Lifetime::warn);
+    /// For a program that stays: logs now, and then once a day, each certificate
+    /// that has expired or is in the last third of its lifetime. Looks at the
+    /// files meanwhile, also while nobody connects.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn warn_daily(self: &Arc<Self>) -> io::Result<()> {
+        let ours = Arc::downgrade(self);
+        let watch = move || {
+            while let Some(identities) = ours.upgrade() {
+                for (lifetime, nearing) in identities.due(now()) {
+                    lifetime.log(nearing);
+                }
+                drop(identities);
+                thread::sleep(LOOK);
+            }
+        };
+        let named = thread::Builder::new().name("certificates".into());
+        named.stack_size(WATCH_STACK).spawn(watch).map(drop)
+    }
+
+    /// For a program that runs for one message or one connection: logs each
+    /// certificate that has expired and, if `also_soon`, each that is in the last
+    /// third of its lifetime.
+    pub fn warn_now(&self, also_soon: bool) {
+        for lifetime in self.blocks.iter().filter_map(Block::lifetime) {
+            match lifetime.nearing(now()) {
+                Some(nearing) if also_soon || nearing == Nearing::Expired => lifetime.log(nearing),
+                _ => {}
+            }
         }
-        pairs
+    }
+
+    /// What is to be warned of by now, and has not been within a day.
+    pub(super) fn due(&self, now: i64) -> Vec<(Lifetime, Nearing)> {
+        let due = |block: &Block| {
+            let lifetime = block.lifetime()?;
+            let nearing = lifetime.nearing(now)?;
+            let mut warned = block.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            warned.is_due(now).then_some((lifetime, nearing))
+        };
+        self.blocks.iter().filter_map(due).collect()
     }
 
     #[cfg(test)]
@@ -152,26 +209,33 @@ impl Identities {
         blocks: &[IdentityToml],
         dir: &Path,
     ) -> Result<Arc<Identities>, IdentityError> {
-        let mut identities = Identities::from_files(blocks, dir)?;
-        identities.pairs = identities.pairs.looking_always();
-        Ok(Arc::new(identities))
+        Identities::from_files(blocks, dir, Fresh::looking_always)
     }
 
     /// For tests: a pair for a host that its certificate need not name.
     #[cfg(test)]
-    pub(super) fn unchecked(by_host: BTreeMap<Hostpart, Arc<CertifiedKey>>) -> Arc<Identities> {
+    pub(super) fn unchecked(host: Hostpart, key: Arc<CertifiedKey>) -> Arc<Identities> {
         let load = move || {
-            Ok(Pairs {
-                by_host: by_host.clone(),
-                lifetimes: Vec::new(),
+            let key = key.clone();
+            Ok(Pair {
+                key,
+                lifetime: None,
             })
         };
-        let pairs = Fresh::new(Vec::new(), Box::new(load));
-        let warned = Mutex::new(None);
+        let pair = Fresh::new(Vec::new(), Box::new(load));
         Arc::new(Identities {
-            pairs: pairs.unwrap_or_else(|_: IdentityError| unreachable!()),
-            warned,
+            blocks: vec![Block {
+                pair: pair.unwrap_or_else(|_: IdentityError| unreachable!()),
+                warned: Mutex::default(),
+            }],
+            by_host: BTreeMap::from([(host, 0)]),
         })
+    }
+}
+
+impl Block {
+    fn lifetime(&self) -> Option<Lifetime> {
+        self.pair.current().lifetime.clone()
     }
 }
 
@@ -183,99 +247,62 @@ impl ResolvesServerCert for Identities {
     }
 }
 
-struct Pairs {
-    by_host: BTreeMap<Hostpart, Arc<CertifiedKey>>,
-    lifetimes: Vec<Lifetime>,
+/// A certificate with its key, and until when it lasts.
+struct Pair {
+    key: Arc<CertifiedKey>,
+    lifetime: Option<Lifetime>,
 }
 
-impl Pairs {
-    fn load(blocks: &[IdentityToml], dir: &Path) -> Result<Pairs, IdentityError> {
-        let mut pairs = Pairs {
-            by_host: BTreeMap::new(),
-            lifetimes: Vec::new(),
-        };
-        for block in blocks {
-            pairs.add(block, dir)?;
-        }
-        Ok(pairs)
-    }
-
-    fn add(&mut self, block: &IdentityToml, dir: &Path) -> Result<(), IdentityError> {
-        let certificate = block.certificate.under(dir);
-        let key = block.key.under(dir);
-        if block.hosts.is_empty() {
+impl Pair {
+    fn load(hosts: &[Hostpart], certificate: &Path, key: &Path) -> Result<Pair, IdentityError> {
+        if hosts.is_empty() {
+            let certificate = certificate.to_owned();
             return Err(IdentityError::NoHosts { certificate });
         }
-        let chain = pem::certificates(&certificate)?;
-        let names = chain.first().map(CertificateNames::of);
-        self.lifetimes.extend(
-            chain
-                .first()
-                .and_then(|leaf| Lifetime::of(leaf, &certificate)),
-        );
-        let pair = CertifiedKey::from_der(chain, pem::private_key(&key)?, &super::provider())
-            .map_err(|source| IdentityError::NoPair {
-                certificate: certificate.clone(),
-                key,
-                source,
-            })?;
-        let pair = Arc::new(pair);
-        for host in &block.hosts {
-            if !names
-                .as_ref()
-                .is_some_and(|names| names.cover(host.ascii()))
-            {
-                return Err(IdentityError::NotForHost {
-                    certificate,
-                    host: host.clone(),
-                    names: names.map_or_else(String::new, |names| names.to_string()),
-                });
-            }
-            if self.by_host.insert(host.clone(), pair.clone()).is_some() {
-                return Err(IdentityError::Twice { host: host.clone() });
-            }
+        let chain = pem::certificates(certificate)?;
+        let names = CertificateNames::of_chain(&chain);
+        let leaf = chain.first();
+        let lifetime = leaf.and_then(|leaf| Lifetime::of(leaf, certificate));
+        let key = pair(chain, certificate, key)?;
+        match hosts.iter().find(|host| !names.cover(host.ascii())) {
+            Some(host) => Err(IdentityError::NotForHost {
+                certificate: certificate.to_owned(),
+                host: host.clone(),
+                names: names.to_string(),
+            }),
+            None => Ok(Pair { key, lifetime }),
         }
-        Ok(())
     }
 }
 
-impl fmt::Debug for Pairs {
+impl fmt::Debug for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.by_host.keys()).finish()
+        f.debug_tuple("Pair").field(&self.lifetime).finish()
     }
 }
 
-/// From when to when a certificate of ours is valid, in seconds since 1970.
-struct Lifetime {
-    certificate: PathBuf,
-    not_before: i64,
-    not_after: i64,
-}
-
-impl Lifetime {
-    fn of(leaf: &[u8], certificate: &Path) -> Option<Lifetime> {
-        let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
-        let validity = parsed.validity();
-        Some(Lifetime {
+/// A chain with its private key, which must match.
+pub(super) fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    certificate: &Path,
+    key: &Path,
+) -> Result<Arc<CertifiedKey>, IdentityError> {
+    CertifiedKey::from_der(chain, pem::private_key(key)?, &super::provider())
+        .map(Arc::new)
+        .map_err(|source| IdentityError::NoPair {
             certificate: certificate.to_owned(),
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
+            key: key.to_owned(),
+            source,
         })
-    }
+}
 
-    fn warn(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        let third = self.not_after.saturating_sub(self.not_before) / 3;
-        let event = match now {
-            now if now > self.not_after => "certificate-expired",
-            now if now > self.not_after.saturating_sub(third) => "certificate-expires",
-            _ => return,
-        };
-        log::warn(event)
-            .field("file", self.certificate.display())
-            .field("at", date(self.not_after))
-            .emit();
+fn no_pair(source: &rustls::Error) -> String {
+    match source {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key is of another certificate (if both are being replaced, the second is awaited)"
+                .to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -3,30 +3,34 @@
 //! Every dNSName in its subjectAltName (RFC 5280, 4.2.1.6), compared as
 //! lower-case A-labels. A wildcard is the whole left-most label and stands for
 //! exactly one label; `*` alone and `b*.test` match nothing. IP addresses, URIs
-//! and e-mail addresses count for nothing. A certificate without a dNSName
-//! speaks for nobody: the commonName is not looked at.
+//! and e-mail addresses count for nothing.
+//!
+//! Only where there is no dNSName at all, the commonName of the subject counts:
+//! if there is exactly one, if it is a domain name by the rules of a hostpart
+//! (so without a wildcard), and if no certificate of the chain, its root
+//! included, carries name constraints (RFC 5280, 4.2.1.10), which do not bind a
+//! commonName.
 
 use std::fmt;
 
 use ima_message::Hostpart;
 use rustls_pki_types::CertificateDer;
+use x509_parser::oid_registry::OID_X509_EXT_NAME_CONSTRAINTS;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// Names out of a certificate. Made only from a certificate that
+/// Names out of a server's certificate. Made only from a certificate that
 /// [`PeerVerifier`](super::PeerVerifier) has accepted and whose key the peer has
-/// proved to hold, once the handshake is over.
+/// proved to hold, once the handshake is over; never from a user's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedNames(CertificateNames);
 
 impl VerifiedNames {
-    /// The names of a peer. `certificates` is what rustls gives for a connection
-    /// whose handshake is complete, so the verifier has accepted the chain.
-    pub(super) fn of_peer(connection: &rustls::CommonState) -> Option<VerifiedNames> {
-        if connection.is_handshaking() {
-            return None;
-        }
-        let leaf = connection.peer_certificates()?.first()?;
-        Some(VerifiedNames(CertificateNames::of(leaf)))
+    /// What a verifier has found for a connection. None while its handshake lasts.
+    pub(super) fn after_handshake(
+        names: CertificateNames,
+        connection: &rustls::CommonState,
+    ) -> Option<VerifiedNames> {
+        (!connection.is_handshaking()).then_some(VerifiedNames(names))
     }
 
     /// Whether the peer may act for this domain.
@@ -47,29 +51,30 @@ impl fmt::Display for VerifiedNames {
     }
 }
 
-/// The dNSNames of any certificate, believed or not.
+/// The domains that any certificate names, believed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CertificateNames(Vec<String>);
 
 impl CertificateNames {
     /// None at all where the certificate or its subjectAltName is malformed.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> CertificateNames {
-        let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-            return CertificateNames(Vec::new());
-        };
-        let Ok(Some(alternatives)) = parsed.subject_alternative_name() else {
-            return CertificateNames(Vec::new());
-        };
-        let names = alternatives.value.general_names.iter();
-        let names = names.filter_map(|name| match name {
-            // What cannot stand in a domain name equals none, and stays out of
-            // log lines too.
-            GeneralName::DNSName(name) if name.bytes().all(is_name_octet) => {
-                Some(name.to_ascii_lowercase())
+    /// `constrained` says whether a certificate above this one carries name
+    /// constraints; it is asked only where that matters.
+    pub(super) fn of(
+        certificate: &CertificateDer<'_>,
+        constrained: impl FnOnce() -> bool,
+    ) -> CertificateNames {
+        CertificateNames(names(certificate, constrained).unwrap_or_default())
+    }
+
+    /// The names of a certificate of our own, with those between it and its
+    /// root. The root, which others know, may carry name constraints all the same.
+    pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> CertificateNames {
+        match chain.split_first() {
+            Some((leaf, above)) => {
+                CertificateNames::of(leaf, || above.iter().any(has_name_constraints))
             }
-            _ => None,
-        });
-        CertificateNames(names.collect())
+            None => CertificateNames(Vec::new()),
+        }
     }
 
     /// Whether one of the names is `host`, which is in lower-case A-labels.
@@ -93,6 +98,57 @@ impl fmt::Display for CertificateNames {
             false => f.write_str(&self.0.join(", ")),
         }
     }
+}
+
+/// Whether a certificate carries name constraints; one that cannot be read may.
+pub(super) fn has_name_constraints(certificate: &CertificateDer<'_>) -> bool {
+    match X509Certificate::from_der(certificate) {
+        Ok((_, parsed)) => constrains(&parsed),
+        Err(_) => true,
+    }
+}
+
+fn constrains(certificate: &X509Certificate<'_>) -> bool {
+    let mut extensions = certificate.extensions().iter();
+    extensions.any(|extension| extension.oid == OID_X509_EXT_NAME_CONSTRAINTS)
+}
+
+/// None where the certificate or its subjectAltName is malformed.
+fn names(
+    certificate: &CertificateDer<'_>,
+    constrained: impl FnOnce() -> bool,
+) -> Option<Vec<String>> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let alternatives = parsed.subject_alternative_name().ok()?;
+    let alternatives = alternatives.map_or(&[][..], |found| &found.value.general_names);
+    let mut holds_dns_name = false;
+    let mut names = Vec::new();
+    for name in alternatives {
+        match name {
+            GeneralName::DNSName(name) => {
+                holds_dns_name = true;
+                // What cannot stand in a domain name equals none, and stays out
+                // of log lines too.
+                if name.bytes().all(is_name_octet) {
+                    names.push(name.to_ascii_lowercase());
+                }
+            }
+            GeneralName::Invalid(..) => return None,
+            _ => {}
+        }
+    }
+    if !holds_dns_name && !constrains(&parsed) && !constrained() {
+        names.extend(common_name(&parsed));
+    }
+    Some(names)
+}
+
+/// The commonName, if there is exactly one and it is a domain name.
+fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let mut all = certificate.subject().iter_common_name();
+    let only = all.next().filter(|_| all.next().is_none())?;
+    let host = Hostpart::parse(only.as_str().ok()?).ok()?;
+    Some(host.ascii().to_owned())
 }
 
 fn is_name_octet(octet: u8) -> bool {

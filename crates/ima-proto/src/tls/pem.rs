@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+/// What an encrypted key is labelled with (RFC 7468, 11).
+const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
 /// Why a PEM file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
@@ -25,8 +28,16 @@ pub enum PemError {
         /// What was looked for, in words.
         wanted: &'static str,
     },
+    /// The private key is encrypted, and nobody could be asked for a passphrase.
+    #[error(
+        "{} holds an encrypted private key: decrypt it (openssl pkey -in FILE -out FILE) and protect the file by its mode", file.display()
+    )]
+    Encrypted {
+        /// The file.
+        file: PathBuf,
+    },
     /// The PEM encoding is broken.
-    #[error("{} is broken PEM: {source}", file.display())]
+    #[error("{} is broken PEM: {}", file.display(), words(source))]
     Broken {
         /// The file.
         file: PathBuf,
@@ -49,7 +60,12 @@ pub(super) fn revocation_lists(
 
 /// The first private key of a file, in any of the usual encodings.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
-    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
+    let octets = read(file)?;
+    let is_encrypted = || octets.windows(ENCRYPTED.len()).any(|at| at == ENCRYPTED);
+    PrivateKeyDer::from_pem_slice(&octets).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted() => PemError::Encrypted {
+            file: file.to_owned(),
+        },
         pem::Error::NoItemsFound => PemError::Nothing {
             file: file.to_owned(),
             wanted: "private key",
@@ -82,4 +98,14 @@ fn read(file: &Path) -> Result<Vec<u8>, PemError> {
         file: file.to_owned(),
         source,
     })
+}
+
+fn words(error: &pem::Error) -> String {
+    let words = match error {
+        pem::Error::MissingSectionEnd { .. } => "the -----END line of a section is missing",
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line is not whole",
+        pem::Error::Base64Decode(_) => "what is between the lines is not base64",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }

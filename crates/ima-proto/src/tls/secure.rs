@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ima_message::Hostpart;
-use rustls::Connection;
+use rustls::{AlertDescription, Connection};
 
 use super::fault::{TlsError, is_about_certificate};
-use super::names::VerifiedNames;
 use crate::framing::Channel;
 
 /// How long [`Secure::close`] waits for the peer to close too.
@@ -19,7 +18,43 @@ const CLOSE_OCTETS: usize = 1 << 20;
 /// How long a last alert may take to get out, and the peer's to come in.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A TLS connection with a checked peer.
+/// Whom we dialled, and as whom.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The mail domain.
+    pub(super) by: Hostpart,
+    /// The certificate that we showed.
+    pub(super) shown: Shown,
+}
+
+/// Which certificate of ours a server saw.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// That of a host, as a server.
+    Host(Hostpart),
+    /// A user's.
+    User,
+    /// None.
+    Nothing,
+}
+
+impl Asked {
+    /// What an alert about our certificate means.
+    fn refused(&self, alert: AlertDescription) -> TlsError {
+        let by = self.by.clone();
+        let for_ = match &self.shown {
+            Shown::Host(host) => Some(host.clone()),
+            Shown::User => None,
+            Shown::Nothing => return TlsError::CertificateWanted { by },
+        };
+        TlsError::Refused { by, for_, alert }
+    }
+}
+
+/// A TLS connection whose handshake is over. It does not say who the peer is:
+/// what a peer has proved, [`accept`](super::accept) and
+/// [`accept_user`](super::accept_user) give beside it, each in a type of its own,
+/// and [`connect`](super::connect) has compared with what was wanted.
 ///
 /// A [`TlsError`] met here travels inside the [`io::Error`] of `read`, `write`
 /// and `flush`; the framing takes it out again.
@@ -28,30 +63,22 @@ pub struct Secure {
     connection: Connection,
     socket: Arc<TcpStream>,
     deadline: Instant,
-    names: VerifiedNames,
     peer: String,
-    /// Where we dialled: the mail domain, and whom we said to be.
-    asked: Option<(Hostpart, Hostpart)>,
+    /// Where we dialled.
+    asked: Option<Asked>,
 }
 
 impl Secure {
-    /// What the peer proved to be.
-    pub fn names(&self) -> &VerifiedNames {
-        &self.names
-    }
-
     pub(super) fn new(
         connection: Connection,
         socket: Arc<TcpStream>,
-        names: VerifiedNames,
         peer: String,
-        asked: Option<(Hostpart, Hostpart)>,
+        asked: Option<Asked>,
     ) -> Secure {
         Secure {
             connection,
             socket,
             deadline: Instant::now() + super::HANDSHAKE_TIME,
-            names,
             peer,
             asked,
         }
@@ -73,14 +100,8 @@ impl Secure {
 
     fn explain(&self, error: rustls::Error) -> TlsError {
         match (error, &self.asked) {
-            (rustls::Error::AlertReceived(alert), Some((by, for_)))
-                if is_about_certificate(alert) =>
-            {
-                TlsError::Refused {
-                    by: by.clone(),
-                    for_: for_.clone(),
-                    alert,
-                }
+            (rustls::Error::AlertReceived(alert), Some(asked)) if is_about_certificate(alert) => {
+                asked.refused(alert)
             }
             (error, _) => TlsError::from_rustls(&self.peer, error),
         }

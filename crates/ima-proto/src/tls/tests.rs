@@ -6,16 +6,13 @@
     reason = "tests fail by panicking"
 )]
 
-mod authority;
-mod certificates;
+pub mod authority;
 mod connections;
 mod identities;
-mod matrix;
-mod older_and_other;
-mod sentences;
+mod others;
 mod trust;
+mod users;
 
-use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +44,7 @@ fn pair(leaf: &Leaf) -> Arc<CertifiedKey> {
 
 /// An identity that is used for a host whether its certificate names it or not.
 fn identities(name: &str, leaf: &Leaf) -> Arc<Identities> {
-    Identities::unchecked(BTreeMap::from([(host(name), pair(leaf))]))
+    Identities::unchecked(host(name), pair(leaf))
 }
 
 /// A verifier that trusts this authority alone.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ima_program::config::ConfigPath;
+use ima_program::log;
 use rustls::RootCertStore;
 use rustls_pki_types::TrustAnchor;
 use serde::Deserialize;
@@ -120,6 +121,12 @@ impl Trust {
                 Some(problem) => TrustError::EmptySystem { problem },
                 None => TrustError::NoRoots,
             });
+        }
+        if let Some(problem) = problem {
+            log::warn("system-store-empty")
+                .field("error", problem)
+                .field("consequence", "only the other roots are trusted")
+                .emit();
         }
         let mut lists = Vec::new();
         for path in crls {

@@ -16,17 +16,18 @@ use ima_message::Hostpart;
 use ima_program::config::ConfigPath;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ExtendedKeyPurpose, OtherError,
-    PeerIncompatible, SignatureScheme,
+    CertificateError, DigitallySignedStruct, ExtendedKeyPurpose, OtherError, PeerIncompatible,
+    SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, RevocationOptionsBuilder, UnknownStatusPolicy};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use super::fresh::Fresh;
-use super::names::CertificateNames;
+use super::names::{CertificateNames, has_name_constraints};
 use super::trust::{self, RootSource, Trust, TrustError};
 
 /// Why a certificate would not be believed.
@@ -34,7 +35,8 @@ use super::trust::{self, RootSource, Trust, TrustError};
 #[error(transparent)]
 pub struct Disbelief(#[from] rustls::Error);
 
-/// Checks the certificates of servers and of clients alike.
+/// Checks the certificates of servers and, for [`accept`](super::accept), of the
+/// servers that dial us.
 #[derive(Debug)]
 pub struct PeerVerifier {
     trust: Fresh<Trust, TrustError>,
@@ -102,12 +104,16 @@ impl PeerVerifier {
         Ok(())
     }
 
-    fn check_chain(
+    /// Checks a chain, and finds what its certificate speaks for.
+    ///
+    /// Whether a commonName counts is asked of the path that was verified, its
+    /// root included: other certificates that the peer sent along prove nothing.
+    pub(super) fn examine(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), rustls::Error> {
+    ) -> Result<CertificateNames, rustls::Error> {
         let trust = self.trust.current();
         let lists: Vec<_> = trust.lists.iter().collect();
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
@@ -116,7 +122,7 @@ impl PeerVerifier {
                 .build()
         });
         let certificate = EndEntityCert::try_from(leaf).map_err(refusal)?;
-        certificate
+        let path = certificate
             .verify_for_usage(
                 self.algorithms.all,
                 &trust.roots,
@@ -126,8 +132,17 @@ impl PeerVerifier {
                 revocation,
                 None,
             )
-            .map(|_| ())
-            .map_err(refusal)
+            .map_err(refusal)?;
+        // Nothing in the chain is signed with this key: it was not looked at.
+        if let Some(weak) = WeakKey::of(leaf) {
+            return Err(CertificateError::Other(OtherError(Arc::new(weak))).into());
+        }
+        Ok(CertificateNames::of(leaf, || {
+            path.anchor().name_constraints.is_some()
+                || path
+                    .intermediate_certificates()
+                    .any(|above| has_name_constraints(&above.der()))
+        }))
     }
 }
 
@@ -140,8 +155,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.check_chain(end_entity, intermediates, now)?;
-        let names = CertificateNames::of(end_entity);
+        let names = self.examine(end_entity, intermediates, now)?;
         let wanted = server_name.to_str().to_ascii_lowercase();
         match names.cover(&wanted) {
             true => Ok(ServerCertVerified::assertion()),
@@ -176,43 +190,24 @@ impl ServerCertVerifier for PeerVerifier {
     }
 }
 
-/// Demands a certificate, and sends no list of authorities. For which domains
-/// the client speaks is asked later, of the connection's `VerifiedNames`.
-impl ClientCertVerifier for PeerVerifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
+/// An RSA key with fewer bits than the signatures that are taken here.
+#[derive(Debug, thiserror::Error)]
+#[error("an RSA key of {bits} bits")]
+pub(super) struct WeakKey {
+    pub(super) bits: usize,
+}
 
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        self.check_chain(end_entity, intermediates, now)?;
-        Ok(ClientCertVerified::assertion())
-    }
+impl WeakKey {
+    const LEAST: usize = 2048;
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(PeerIncompatible::Tls13RequiredForQuic.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+    fn of(certificate: &CertificateDer<'_>) -> Option<WeakKey> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        match parsed.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+            _ => None,
+        }
+        .filter(|bits| *bits < WeakKey::LEAST)
+        .map(|bits| WeakKey { bits })
     }
 }
 

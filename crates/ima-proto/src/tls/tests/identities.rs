@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::lifetime::Nearing;
 use super::*;
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +80,10 @@ fn a_wildcard_certificate_serves_its_hosts() {
 fn what_does_not_fit_is_refused_by_name() {
     let dir = folder(&Authority::root("root"));
     write(dir.path(), "empty.pem", "");
+    write(dir.path(), "cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
+    let encrypted = "ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted = format!("-----BEGIN {encrypted}AAAA\n-----END {encrypted}");
+    write(dir.path(), "encrypted.key", &encrypted);
     let file = |name: &str| dir.path().join(name).display().to_string();
     for (toml, sentence) in [
         (
@@ -108,6 +113,17 @@ fn what_does_not_fit_is_refused_by_name() {
         (
             B.replace("b.key", "b.pem"),
             format!("{} holds no private key", file("b.pem")),
+        ),
+        (
+            B.replace("b.key", "encrypted.key"),
+            format!("{} holds an encrypted private key", file("encrypted.key")),
+        ),
+        (
+            B.replace("b.pem", "cut.pem"),
+            format!(
+                "{} is broken PEM: the -----END line of a section is missing",
+                file("cut.pem")
+            ),
         ),
     ] {
         let blocks = blocks(&dir, &toml).unwrap();
@@ -169,4 +185,48 @@ fn files_that_change_are_read_again_and_bad_ones_are_not_used() {
     let last = root.issue(Authority::leaf(&["b.test"]));
     put(&dir, "b", &last);
     assert_eq!(now(), last.chain);
+}
+
+#[test]
+fn a_broken_pair_does_not_keep_others_from_being_renewed() {
+    let root = Authority::root("root");
+    let dir = folder(&root);
+    let blocks = blocks(&dir, &format!("{B}{C}")).unwrap();
+    let identities = Identities::looking_always(&blocks, dir.path()).unwrap();
+    let now = |name: &str| identities.for_host(&host(name)).unwrap().cert.clone();
+    let old = now("b.test");
+    write(dir.path(), "b.pem", "broken");
+    let renewed = root.issue(Authority::leaf(&["c.test"]));
+    put(&dir, "c", &renewed);
+    assert_eq!(now("b.test"), old);
+    assert_eq!(now("c.test"), renewed.chain);
+}
+
+#[test]
+fn an_end_is_warned_of_once_a_day_until_there_is_a_new_certificate() {
+    const DAY: i64 = 86_400;
+    let root = Authority::root("root");
+    let dir = folder(&root);
+    let lasting = |year| {
+        let mut params = Authority::leaf(&["b.test"]);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        root.issue(params)
+    };
+    put(&dir, "b", &lasting(2021));
+    let blocks = blocks(&dir, &format!("{B}{C}")).unwrap();
+    let identities = Identities::looking_always(&blocks, dir.path()).unwrap();
+    let due = |now: i64| -> Vec<Nearing> {
+        let due = identities.due(now).into_iter();
+        due.map(|(_, nearing)| nearing).collect()
+    };
+    // 2020-06-01, 2020-12-01 and 2021-01-02: of the year, less than a third is left.
+    let [far, near, over] = [1_590_969_600, 1_606_780_800, 1_609_545_600];
+    assert_eq!(due(far), []);
+    assert_eq!(due(near), [Nearing::Expires(31)]);
+    assert_eq!(due(near + DAY - 1), []);
+    assert_eq!(due(near + DAY), [Nearing::Expires(30)]);
+    assert_eq!(due(over), [Nearing::Expired]);
+    assert_eq!(due(over + 1), []);
+    put(&dir, "b", &lasting(2025));
+    assert_eq!(due(over + 2 * DAY), []);
 }
