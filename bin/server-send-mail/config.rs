@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
-use ima_proto::dial::{Dialler, Hosts};
+use ima_proto::dial::{Dialler, Dns, Hosts, Service};
 use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
-use ima_proto::imdp::{ALPN, PORT, Times};
+use ima_proto::imdp::{ALPN, Times};
 use ima_proto::tls::{
     ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
 };
@@ -32,19 +32,11 @@ pub struct Config {
     connect_timeout: Period,
     #[serde(default = "idle_timeout")]
     idle_timeout: Period,
-    #[serde(default, rename = "dns")]
-    _dns: Resolver,
+    #[serde(default)]
+    dns: Dns,
     #[serde(default)]
     hosts: Hosts,
     identity: Vec<IdentityToml>,
-}
-
-/// Who is asked for addresses.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Resolver {
-    #[default]
-    System,
 }
 
 fn connect_timeout() -> Period {
@@ -80,7 +72,12 @@ impl Office {
         let identities = Identities::load(&config.identity, &dir)?;
         let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
         Ok(Self {
-            dialler: Dialler::new(config.hosts, PORT, config.connect_timeout.0),
+            dialler: Dialler::new(
+                config.hosts,
+                Service::IMDP,
+                config.dns,
+                config.connect_timeout.0,
+            ),
             tls: ClientSide::new(Arc::clone(&identities), verifier, ALPN)?,
             identities,
             times: Times {

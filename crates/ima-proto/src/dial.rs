@@ -1,241 +1,284 @@
-//! Finding the server of a mail domain, and connecting to it.
+//! Connecting to the server of a mail domain.
 //!
-//! `[hosts]` of the configuration comes first; otherwise the addresses of the
-//! domain itself, by the system's resolver, at the protocol's port.
+//! [`find`](crate::find) says where it is; the addresses are tried in the manner
+//! of Happy Eyeballs (RFC 8305), and the first that connects is taken.
 
-use std::collections::BTreeMap;
+mod race;
+mod survey;
+
 use std::fmt;
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use ima_message::{Hostpart, HostpartError};
-use serde::Deserialize;
+use ima_message::Hostpart;
+use tokio::runtime::{Builder, Runtime};
 
-/// What one address may take while others remain.
-const ONE_ADDRESS: Duration = Duration::from_secs(2);
+use crate::find::{self, FindError, LookUpError, NameError, Resolver, Unusable, Way};
+pub use survey::{Found, Survey};
 
-/// `[hosts]`: fixed places of servers, `"b.test" = "127.0.0.1:4025"`. A name in
-/// the place of the address is looked up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "BTreeMap<String, String>")]
-pub struct Hosts(BTreeMap<Hostpart, String>);
+pub use crate::find::{Dns, DnsError, Hosts, HostsError, Service};
 
-/// What is wrong with `[hosts]`.
-#[derive(Debug, thiserror::Error)]
-pub enum HostsError {
-    /// A key is no hostpart.
-    #[error("{host:?} in [hosts] is not a mail domain: {source}")]
-    NoHost {
-        /// What was written.
-        host: String,
-        /// The rule it breaks.
-        source: HostpartError,
-    },
-    /// A value is no address with a port.
-    #[error(
-        "{place:?} for {host} in [hosts] is not \"address:port\", like \"127.0.0.1:4025\" or \"[::1]:4025\""
-    )]
-    NoPlace {
-        /// The host.
-        host: Hostpart,
-        /// What was written.
-        place: String,
-    },
-    /// A host stands there in two spellings.
-    #[error("{host} stands in [hosts] twice")]
-    Twice {
-        /// The host.
-        host: Hostpart,
-    },
-}
+/// Most attempts that a message names.
+const SHOWN: usize = 8;
 
-/// Why a server was not reached.
+/// Why a server was not reached. Trying again later may help, whatever it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The resolver failed, or knows no such name.
-    #[error("{host}: no address was found for {name}: {source}")]
-    Unknown {
+    /// Nobody could say where it is.
+    #[error(transparent)]
+    NotFound(#[from] FindError),
+    /// Nobody could be asked.
+    #[error("{host}: nothing can be looked up: {source}")]
+    NoResolver {
         /// The mail domain.
         host: Hostpart,
-        /// The name that was looked up.
-        name: String,
-        /// What the resolver said.
-        source: io::Error,
+        /// Why not.
+        source: NameError,
     },
-    /// The resolver did not answer in time.
-    #[error("{host}: the look-up of {name} took more than {} s", within.as_secs_f32())]
+    /// The look-up did not end in time.
+    #[error(
+        "{host}: the look-up of {name} by {servers} took more than {} s: is that server up, and can it be reached?",
+        within.as_secs_f32()
+    )]
     LookUpTimedOut {
         /// The mail domain.
         host: Hostpart,
         /// The name that was looked up.
         name: String,
+        /// Who was asked.
+        servers: String,
         /// `connect-timeout`.
         within: Duration,
     },
     /// No address answered.
-    #[error("{host} cannot be reached: {}", List(attempts))]
+    #[error("{host} cannot be reached: {}{}", List(attempts), How(way, *service, host))]
     Unreachable {
         /// The mail domain.
         host: Hostpart,
-        /// Each address that was tried, and what became of it.
-        attempts: Vec<(SocketAddr, io::Error)>,
+        /// What was to be reached.
+        service: Service,
+        /// How its servers were found.
+        way: Way,
+        /// What was tried, and what became of it.
+        attempts: Vec<Attempt>,
     },
+    /// The system gave no means to dial at all.
+    #[error("{host} cannot be dialled: {source}")]
+    System {
+        /// The mail domain.
+        host: Hostpart,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// One thing that was tried.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The target's name, where one was looked up.
+    pub name: Option<String>,
+    /// The address, where it came so far.
+    pub address: Option<SocketAddr>,
+    /// What became of it.
+    pub cause: Cause,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// It could not be connected to.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It did not answer before the time was over.
+    #[error("no answer in time")]
+    Silent,
+    /// The name has no address.
+    #[error("it has no address")]
+    NoAddress,
+    /// The name could not be looked up.
+    #[error("{} (asked {} for addresses)", .0.source, .0.servers)]
+    LookUp(LookUpError),
+    /// The look-up did not end before the time was over.
+    #[error("the look-up of its addresses did not end in time")]
+    LookUpSilent,
+    /// The address is not connected to.
+    #[error("{0}")]
+    Unusable(#[from] Unusable),
 }
 
 /// Connects to the servers of mail domains.
 #[derive(Debug, Clone)]
 pub struct Dialler {
     hosts: Hosts,
-    port: u16,
+    service: Service,
+    dns: Dns,
     connect_timeout: Duration,
 }
 
-impl TryFrom<BTreeMap<String, String>> for Hosts {
-    type Error = HostsError;
-
-    fn try_from(written: BTreeMap<String, String>) -> Result<Hosts, HostsError> {
-        let mut hosts = BTreeMap::new();
-        for (host, place) in written {
-            let host =
-                Hostpart::parse(&host).map_err(|source| HostsError::NoHost { host, source })?;
-            let is_place = place.rsplit_once(':').is_some_and(|(name, port)| {
-                let is_name = !name.is_empty() && !name.contains(':');
-                port.parse::<u16>().is_ok() && is_name
-            });
-            if !is_place && place.parse::<SocketAddr>().is_err() {
-                return Err(HostsError::NoPlace { host, place });
-            }
-            if hosts.insert(host.clone(), place).is_some() {
-                return Err(HostsError::Twice { host });
-            }
-        }
-        Ok(Hosts(hosts))
-    }
-}
-
 impl Dialler {
-    /// `port` is the protocol's; `connect_timeout` holds for one dialling in
-    /// all, look-up included.
-    pub fn new(hosts: Hosts, port: u16, connect_timeout: Duration) -> Dialler {
+    /// `connect_timeout` holds for one dialling in all, look-ups included.
+    #[must_use]
+    pub fn new(hosts: Hosts, service: Service, dns: Dns, connect_timeout: Duration) -> Dialler {
         Dialler {
             hosts,
-            port,
+            service,
+            dns,
             connect_timeout,
         }
     }
 
-    /// A TCP connection to the server of `host`. Addresses are tried one after
-    /// the other, IPv6 and IPv4 in turn, in the order of the resolver; each has
-    /// 2 s while others remain.
+    /// A TCP connection to the server of `host`: to the first of its addresses
+    /// that takes one. That it is the right server is for its certificate to
+    /// prove.
+    ///
+    /// Targets of a smaller priority go before others; within a priority, the
+    /// next address is tried when one has failed, or has not answered for
+    /// 250 ms, and the next priority 2 s after the last address of the one
+    /// before. At most 32 addresses are tried.
     ///
     /// # Errors
-    /// A [`DialError`] that names the host, and each address with its cause.
+    /// A [`DialError`] that names the host, and what was tried with its causes.
     pub fn dial(&self, host: &Hostpart) -> Result<TcpStream, DialError> {
-        let now = Instant::now();
-        let deadline = now.checked_add(self.connect_timeout).unwrap_or(now);
-        let addresses = self.addresses(host, deadline)?;
-        try_each(addresses, deadline).map_err(|attempts| DialError::Unreachable {
+        if let Some(address) = find::fixed(&self.hosts, host) {
+            return self.dial_fixed(host, address);
+        }
+        let deadline = self.deadline();
+        let runtime = runtime().map_err(|source| DialError::System {
             host: host.clone(),
+            source,
+        })?;
+        let outcome = runtime.block_on(self.search(host, deadline));
+        // Questions that are still open are dropped, and no thread waits.
+        drop(runtime);
+        outcome
+    }
+
+    async fn search(&self, host: &Hostpart, deadline: Instant) -> Result<TcpStream, DialError> {
+        let resolver = self.resolver(host)?;
+        let servers = self.servers(&resolver, host, deadline).await?;
+        let way = servers.way.clone();
+        let mut attempts = match race::connect(&resolver, servers.targets, deadline).await {
+            Ok(stream) => return self.blocking(host, stream),
+            Err(attempts) => attempts,
+        };
+        if matches!(way, Way::Own | Way::HostsFile) {
+            // The message begins with this name.
+            for attempt in attempts.iter_mut().filter(|one| one.address.is_some()) {
+                attempt.name = None;
+            }
+        }
+        Err(DialError::Unreachable {
+            host: host.clone(),
+            service: self.service,
+            way,
             attempts,
         })
     }
 
-    /// The addresses of a host's server, at least one.
-    fn addresses(&self, host: &Hostpart, deadline: Instant) -> Result<Vec<SocketAddr>, DialError> {
-        let place = match self.hosts.0.get(host) {
-            Some(place) => place.clone(),
-            None => format!("{}:{}", host.ascii(), self.port),
-        };
-        if let Ok(address) = place.parse() {
-            return Ok(vec![address]);
-        }
-        let name = place
-            .rsplit_once(':')
-            .map_or("", |(name, _)| name)
-            .to_owned();
-        let unknown = |source| DialError::Unknown {
+    fn resolver(&self, host: &Hostpart) -> Result<Resolver, DialError> {
+        Resolver::open(&self.dns, self.connect_timeout).map_err(|source| DialError::NoResolver {
             host: host.clone(),
-            name: name.clone(),
             source,
-        };
-        // getaddrinfo(3) knows no deadline: its thread ends when it does.
-        let (answer, answered) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("look-up".to_owned())
-            .spawn(move || {
-                let found = place.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-                // Nobody may be waiting any more.
-                let _ = answer.send(found);
-            })
-            .map_err(unknown)?;
-        let found = answered
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .map_err(|_| DialError::LookUpTimedOut {
-                host: host.clone(),
-                name: name.clone(),
-                within: self.connect_timeout,
-            })?
-            .map_err(unknown)?;
-        match found.is_empty() {
-            true => Err(unknown(ErrorKind::NotFound.into())),
-            false => Ok(alternate(found)),
-        }
+        })
     }
-}
 
-fn try_each(
-    addresses: Vec<SocketAddr>,
-    deadline: Instant,
-) -> Result<TcpStream, Vec<(SocketAddr, io::Error)>> {
-    let mut attempts = Vec::new();
-    let mut left = addresses.into_iter();
-    while let Some(address) = left.next() {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let within = match left.as_slice() {
-            [] => remaining,
-            _ => remaining.min(ONE_ADDRESS),
+    fn blocking(
+        &self,
+        host: &Hostpart,
+        stream: tokio::net::TcpStream,
+    ) -> Result<TcpStream, DialError> {
+        let blocking = || {
+            let stream = stream.into_std()?;
+            stream.set_nonblocking(false)?;
+            Ok(stream)
         };
-        if within.is_zero() {
-            attempts.push((address, ErrorKind::TimedOut.into()));
-            break;
-        }
-        match TcpStream::connect_timeout(&address, within) {
+        blocking().map_err(|source| DialError::System {
+            host: host.clone(),
+            source,
+        })
+    }
+
+    /// Without a look-up there is one address, and nothing to be asked.
+    fn dial_fixed(&self, host: &Hostpart, address: SocketAddr) -> Result<TcpStream, DialError> {
+        let within = self.connect_timeout.max(Duration::from_millis(1));
+        let cause = match TcpStream::connect_timeout(&address, within) {
             Ok(stream) => return Ok(stream),
-            Err(error) => attempts.push((address, error)),
-        }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Cause::Silent,
+            Err(error) => error.into(),
+        };
+        Err(DialError::Unreachable {
+            host: host.clone(),
+            service: self.service,
+            way: Way::Hosts,
+            attempts: vec![Attempt {
+                name: None,
+                address: Some(address),
+                cause,
+            }],
+        })
     }
-    Err(attempts)
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.connect_timeout).unwrap_or(now)
+    }
 }
 
-/// The two families in turn, beginning with the resolver's first (RFC 8305, 4).
-fn alternate(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
-    let mut second = second.into_iter();
-    let mut mixed = Vec::new();
-    for address in first {
-        mixed.push(address);
-        mixed.extend(second.next());
-    }
-    mixed.extend(second);
-    mixed
+/// For one dialling: no thread of its own, and gone with it.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
 }
 
-/// Addresses with their causes, in a row.
-struct List<'a>(&'a [(SocketAddr, io::Error)]);
+/// Attempts with their causes, in a row.
+struct List<'a>(&'a [Attempt]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for (address, cause) in self.0 {
-            write!(f, "{between}{address}: {cause}")?;
+        for attempt in self.0.iter().take(SHOWN) {
+            write!(f, "{between}{attempt}")?;
             between = "; ";
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, &self.address) {
+            (Some(name), Some(address)) => write!(f, "{name}, {address}: {}", self.cause),
+            (Some(name), None) => write!(f, "{name}: {}", self.cause),
+            (None, Some(address)) => write!(f, "{address}: {}", self.cause),
+            (None, None) => self.cause.fmt(f),
+        }
+    }
+}
+
+/// How the server was found, at the end of a message.
+struct How<'a>(&'a Way, Service, &'a Hostpart);
+
+impl fmt::Display for How<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.1.name(self.2);
+        match self.0 {
+            Way::Hosts => f.write_str(" (found in [hosts])"),
+            Way::Srv => write!(f, " (found by the SRV records of {name})"),
+            Way::Own => write!(
+                f,
+                " (it has no SRV record {name}: its own addresses were tried)"
+            ),
+            Way::HostsFile => write!(
+                f,
+                " (found in /etc/hosts, after the look-up of {name} had failed)"
+            ),
+        }
     }
 }
 
