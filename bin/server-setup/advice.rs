@@ -1,16 +1,14 @@
 //! What is printed at the end: what to run, and what to publish.
 
 use std::fmt::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use crate::certificate;
 use crate::configuration::Configuration;
-use crate::plan::{Origin, Plan};
+use crate::plan::{Origin, PORT, POST_OFFICE_PORT, Plan};
 use crate::shell::quoted;
 use crate::user::User;
-
-/// The port at which others look for a server (IMDP).
-const PORT: u16 = 4025;
 
 /// What to do next, for a person.
 pub(crate) fn text(plan: &Plan) -> String {
@@ -34,9 +32,15 @@ fn write(plan: &Plan, to: &mut String) -> fmt::Result {
         to,
         "The keys and inboxes are yours alone: run everything here as the same user."
     )?;
-    writeln!(to, "\nTo start the server:\n")?;
-    writeln!(to, "    EMEMO_CONFIG_DIR={dir} server-receive")?;
+    writeln!(
+        to,
+        "\nTo start the servers, for mail that comes in and for users who fetch it:\n"
+    )?;
+    for server in ["server-receive", "server-post-office"] {
+        writeln!(to, "    EMEMO_CONFIG_DIR={dir} {server}")?;
+    }
     letter(plan, &dir, to)?;
+    login(plan, &dir, to)?;
     trust(plan, to)?;
     records(plan, to)
 }
@@ -46,7 +50,7 @@ fn letter(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
         let routes = plan.dir.join(Configuration::ROUTES);
         return writeln!(
             to,
-            "\nNobody has an inbox yet, so all mail is refused. `ima-mailbox create` makes one, and a\n\
+            "\nNobody has an inbox yet, so all mail is refused. `server-user add` makes one, and a\n\
              route in {} leads to it.",
             routes.display()
         );
@@ -72,6 +76,44 @@ fn letter(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
     others(plan.users.get(1..).unwrap_or_default(), to)
 }
 
+fn login(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
+    let Some(user) = plan.users.first() else {
+        return Ok(());
+    };
+    let address = user.address();
+    let user = quoted(Path::new(&address));
+    writeln!(
+        to,
+        "\nNobody can log in yet. To let {address} do so, by a password, or by a certificate\n\
+         that is made in the folder `take-away`:\n"
+    )?;
+    writeln!(to, "    EMEMO_CONFIG_DIR={dir} server-user password {user}")?;
+    writeln!(
+        to,
+        "    EMEMO_CONFIG_DIR={dir} server-user certificate {user} --make take-away"
+    )?;
+    writeln!(to, "\nThen to fetch the mail into the folder `Mail`:\n")?;
+    let command = format!("    EMEMO_CONFIG_DIR={dir} fetch-mail");
+    let listen = plan.post_office_listen().into_iter().next();
+    match listen.filter(|listen| plan.is_local() && listen.port() == 0) {
+        None => writeln!(to, "{command} Mail"),
+        Some(listen) => writeln!(
+            to,
+            "{command} --server {}:PORT Mail\n\n\
+             where PORT is the one that the log of server-post-office names, event=listening.",
+            host(listen)
+        ),
+    }
+}
+
+/// An IP address as it stands before a port.
+fn host(listen: SocketAddr) -> String {
+    match listen.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
 fn others(users: &[User], to: &mut String) -> fmt::Result {
     if users.is_empty() {
         return Ok(());
@@ -95,7 +137,8 @@ fn trust(plan: &Plan, to: &mut String) -> fmt::Result {
             writeln!(
                 to,
                 "\nThe certificates are from the private authority {}.\n\
-                 Only those who name it in `roots` exchange mail with this server, and it with them.",
+                 Only those who name it in `roots` exchange mail with this server, and it with them;\n\
+                 users name it in `roots` of fetch-mail.toml.",
                 authority.display()
             )
         }
@@ -104,9 +147,10 @@ fn trust(plan: &Plan, to: &mut String) -> fmt::Result {
             writeln!(
                 to,
                 "\nThe certificates are from a private authority of this set-up, {}.\n\
-                 Only those who name that file in `roots` exchange mail with this server. For everybody\n\
-                 else, put a public certificate with its intermediates and its key in the place of these\n\
-                 files; they are read again when they change:\n",
+                 Only those who name that file in `roots` exchange mail with this server, and users name\n\
+                 it in `roots` of fetch-mail.toml. For everybody else, put a public certificate with its\n\
+                 intermediates and its key in the place of these files; they are read again when they\n\
+                 change:\n",
                 authority.display()
             )?;
             for identity in plan.identities() {
@@ -120,12 +164,12 @@ fn trust(plan: &Plan, to: &mut String) -> fmt::Result {
 }
 
 fn records(plan: &Plan, to: &mut String) -> fmt::Result {
-    let port = plan
-        .listen
-        .iter()
-        .map(|listen| listen.port())
-        .find(|port| *port != 0)
-        .unwrap_or(PORT);
+    let port = |listen: &[SocketAddr], usual| {
+        let mut ports = listen.iter().map(SocketAddr::port);
+        ports.find(|port| *port != 0).unwrap_or(usual)
+    };
+    let mail = port(&plan.listen, PORT);
+    let post_office = port(&plan.post_office_listen(), POST_OFFICE_PORT);
     let Some(first) = plan.hosts.first() else {
         return Ok(());
     };
@@ -136,11 +180,9 @@ fn records(plan: &Plan, to: &mut String) -> fmt::Result {
          this machine, and 192.0.2.25 and 2001:db8::25 for its addresses: put your own there.\n"
     )?;
     for host in &plan.hosts {
-        writeln!(
-            to,
-            "    _imdp._tcp.{}. SRV 0 1 {port} {machine}",
-            host.ascii()
-        )?;
+        let host = host.ascii();
+        writeln!(to, "    _imdp._tcp.{host}. SRV 0 1 {mail} {machine}")?;
+        writeln!(to, "    _imrp._tcp.{host}. SRV 0 1 {post_office} {machine}")?;
     }
     writeln!(
         to,
@@ -148,29 +190,15 @@ fn records(plan: &Plan, to: &mut String) -> fmt::Result {
     )?;
     writeln!(
         to,
-        "\nThis version of server-send-mail does not look SRV records up yet; later ones do, and so may\n\
-         other programs. It connects to the addresses of the mail domain itself, at port {PORT}:\n"
+        "\nA mail domain without SRV records is looked for at the addresses of its own name, at the\n\
+         ports {PORT} (mail) and {POST_OFFICE_PORT} (users)."
     )?;
-    for host in &plan.hosts {
+    if plan.is_local() {
         writeln!(
             to,
-            "    {0}. A 192.0.2.25\n    {0}. AAAA 2001:db8::25",
-            host.ascii()
-        )?;
-    }
-    if plan.listen.iter().all(|listen| listen.ip().is_loopback()) {
-        writeln!(
-            to,
-            "\nBut as it is set up, server-receive listens on this machine alone, and no record leads to\n\
-             it. Others on this machine find it by --peer or [hosts]; the log of server-receive says\n\
-             where it listens, event=listening."
-        )?;
-    } else if port != PORT {
-        writeln!(
-            to,
-            "\nAt port {port} this version finds the server only where [hosts] names it:\n\n    \"{}\" = \"{machine}:{port}\"",
-            first.ascii(),
-            machine = machine.trim_end_matches('.'),
+            "\nBut as it is set up, the servers listen on this machine alone, and no record leads to\n\
+             them. Others on this machine find them by --peer, --server or [hosts]; the logs say where\n\
+             they listen, event=listening."
         )?;
     }
     Ok(())

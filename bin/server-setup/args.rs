@@ -38,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Where server-receive listens; several are possible
+    /// Where server-receive listens; several are possible. server-post-office
+    /// listens 85 ports above: at 4110 for 4025; port 0 takes a free one for both
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:4025", value_parser = listen)]
     pub(crate) listen: Vec<SocketAddr>,
 

@@ -3,15 +3,18 @@
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value};
 
 use crate::failure::Failure;
-use crate::plan::{Identity, Plan};
+use crate::plan::{self, Identity, Plan};
+use crate::user::User;
 
 const RECEIVE: &str = "server-receive.toml";
 const HANDLE: &str = "server-handle-incoming-mail.toml";
 const SEND: &str = "server-send-mail.toml";
+const POST_OFFICE: &str = "server-post-office.toml";
+const FETCH: &str = "fetch-mail.toml";
 
-/// The texts of the three files, in the order of [`Configuration::NAMES`].
+/// The texts of the files, in the order of [`Configuration::NAMES`].
 pub(crate) struct Configuration {
-    pub(crate) texts: [String; 3],
+    pub(crate) texts: [String; 5],
 }
 
 /// Why an example cannot be filled in.
@@ -30,7 +33,7 @@ pub(crate) enum ExampleError {
 
 impl Configuration {
     /// The files' names.
-    pub(crate) const NAMES: [&'static str; 3] = [RECEIVE, HANDLE, SEND];
+    pub(crate) const NAMES: [&'static str; 5] = [RECEIVE, HANDLE, SEND, POST_OFFICE, FETCH];
     /// The one with the routes.
     pub(crate) const ROUTES: &'static str = HANDLE;
 
@@ -45,6 +48,8 @@ impl Configuration {
                 receive(plan).map_err(of(RECEIVE))?,
                 handle(plan).map_err(of(HANDLE))?,
                 send(plan).map_err(of(SEND))?,
+                post_office(plan).map_err(of(POST_OFFICE))?,
+                fetch(plan).map_err(of(FETCH))?,
             ],
         })
     }
@@ -88,6 +93,42 @@ fn send(plan: &Plan) -> Result<String, ExampleError> {
     }
     set_identities(&mut file, &plan.identities())?;
     Ok(file.to_string())
+}
+
+fn post_office(plan: &Plan) -> Result<String, ExampleError> {
+    let mut file: DocumentMut = include_str!("../../etc/server-post-office.toml").parse()?;
+    set(&mut file, "listen", list(plan.post_office_listen()))?;
+    set(&mut file, "users", plan::USERS.into())?;
+    set(&mut file, "roots", list(plan.roots()))?;
+    set_identities(&mut file, &plan.identities())?;
+    Ok(file.to_string())
+}
+
+/// For a user on this machine; the first, where the command does not say who.
+fn fetch(plan: &Plan) -> Result<String, ExampleError> {
+    let mut file: DocumentMut = include_str!("../../etc/fetch-mail.toml").parse()?;
+    match plan.users.first() {
+        Some(user) => set(&mut file, "address", user.address().into())?,
+        None => drop(file.remove("address")),
+    }
+    set(&mut file, "roots", list(plan.roots()))?;
+    if let Some(place) = plan.post_office_here() {
+        let places = table(&mut file, "hosts")?;
+        for host in &plan.hosts {
+            places.insert(host.ascii(), Item::Value(place.to_string().into()));
+        }
+    }
+    Ok(file.to_string())
+}
+
+/// The entry of a user who cannot log in yet.
+pub(crate) fn entry(user: &User) -> String {
+    let mut table = Table::new();
+    // From the folder of users.
+    table.insert("mailbox", format!("../{}", user.mailbox()).into());
+    let mut file = DocumentMut::new();
+    file.insert(&user.address(), Item::Table(table));
+    file.to_string()
 }
 
 fn hosts(plan: &Plan) -> Value {

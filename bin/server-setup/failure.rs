@@ -53,7 +53,7 @@ pub(crate) enum Failure {
     },
     /// Something that would be overwritten.
     #[error(
-        "there is already {}: nothing is ever overwritten, and nothing was written; choose another DIR, or, for one more user, add a route to {} and make the inbox with `ima-mailbox create {}/mail/HOST/USER/inbox`",
+        "there is already {}: nothing is ever overwritten, and nothing was written; choose another DIR, or, for one more user, add a route to {} and make the mailbox with `EMEMO_CONFIG_DIR={2} server-user add USER@HOST --mailbox {2}/mail/HOST/USER`",
         list(.paths), .routes.display(), quoted(.dir)
     )]
     Exists {

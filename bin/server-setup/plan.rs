@@ -11,6 +11,15 @@ use crate::args::{Args, Peer};
 use crate::failure::Failure;
 use crate::user::{self, User};
 
+/// The folder of those who may log in.
+pub(crate) const USERS: &str = "users";
+
+/// The port at which others look for a server (IMDP).
+pub(crate) const PORT: u16 = 4025;
+
+/// The port at which users look for a post office (IMRP).
+pub(crate) const POST_OFFICE_PORT: u16 = 4110;
+
 /// The folder of the private authority where none is named.
 const OWN_AUTHORITY: &str = "ca";
 
@@ -118,6 +127,32 @@ impl Plan {
         }
     }
 
+    /// Where the post office listens: on the same addresses, at ports that are
+    /// as far above as 4110 is above 4025, but for 0, which takes a free one.
+    pub(crate) fn post_office_listen(&self) -> Vec<SocketAddr> {
+        let above = |listen: &SocketAddr| {
+            let port = match listen.port() {
+                0 => 0,
+                port => port
+                    .checked_add(POST_OFFICE_PORT - PORT)
+                    .unwrap_or(POST_OFFICE_PORT),
+            };
+            SocketAddr::new(listen.ip(), port)
+        };
+        self.listen.iter().map(above).collect()
+    }
+
+    /// Whether nobody but this machine reaches the servers.
+    pub(crate) fn is_local(&self) -> bool {
+        self.listen.iter().all(|listen| listen.ip().is_loopback())
+    }
+
+    /// Where the post office is reached from this machine alone, if that is known.
+    pub(crate) fn post_office_here(&self) -> Option<SocketAddr> {
+        let mut here = self.post_office_listen().into_iter();
+        here.find(|listen| self.is_local() && listen.port() != 0)
+    }
+
     /// `roots` of the configuration files.
     pub(crate) fn roots(&self) -> Vec<String> {
         let certificate =
@@ -212,6 +247,19 @@ mod tests {
             key: "k.pem".into(),
         };
         assert_eq!(given.identities(), [identity]);
+    }
+
+    #[test]
+    fn the_post_office_listens_as_far_above_as_its_usual_port() {
+        for (listen, post_office) in [
+            ("", "[::]:4110"),
+            (" --listen 127.0.0.1:0", "127.0.0.1:0"),
+            (" --listen 127.0.0.1:4026", "127.0.0.1:4111"),
+            (" --listen [::1]:65500", "[::1]:4110"),
+        ] {
+            let plan = plan(&format!("/d --host b.test{listen}")).unwrap();
+            assert_eq!(plan.post_office_listen(), [post_office.parse().unwrap()]);
+        }
     }
 
     #[test]

@@ -57,14 +57,24 @@ impl User {
         self.0.canonical()
     }
 
-    /// The folder of the inbox, from the configuration's folder. The grammar of
-    /// addresses makes both names in it harmless.
-    pub(crate) fn inbox(&self) -> String {
+    /// The mailbox, from the configuration's folder. The grammar of addresses
+    /// makes both names in it harmless.
+    pub(crate) fn mailbox(&self) -> String {
         format!(
-            "mail/{}/{}/inbox",
+            "mail/{}/{}",
             self.0.hostpart().ascii(),
             self.0.localpart().mapped()
         )
+    }
+
+    /// The folder of the inbox in it.
+    pub(crate) fn inbox(&self) -> String {
+        format!("{}/inbox", self.mailbox())
+    }
+
+    /// The file of the entry, from the configuration's folder.
+    pub(crate) fn entry(&self) -> String {
+        format!("{}/{}.toml", crate::plan::USERS, self.address())
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ima_mailbox::Folder;
 
 use crate::certificate::Made;
-use crate::configuration::Configuration;
+use crate::configuration::{self, Configuration};
 use crate::failure::Failure;
 use crate::plan::{self, Origin, Plan};
 
@@ -43,9 +43,10 @@ pub(crate) fn refuse_what_exists(plan: &Plan) -> Result<(), Failure> {
     let tls = made
         .iter()
         .flat_map(|host| [plan::certificate_of(host), plan::key_of(host)]);
-    let inboxes = plan.users.iter().map(|user| user.inbox());
+    let users = plan.users.iter();
+    let theirs = users.flat_map(|user| [user.entry(), user.inbox()]);
     let mut paths = Vec::new();
-    for name in configuration.into_iter().chain(tls).chain(inboxes) {
+    for name in configuration.into_iter().chain(tls).chain(theirs) {
         let path = plan.dir.join(name);
         match fs::symlink_metadata(&path) {
             Ok(_) => paths.push(path),
@@ -102,6 +103,11 @@ impl Writing {
         }
         for (name, text) in Configuration::NAMES.iter().zip(&configuration.texts) {
             self.file(&plan.dir.join(name), text.as_bytes(), PUBLIC)?;
+        }
+        self.folder(&plan.dir.join(plan::USERS), SECRET)?;
+        for user in &plan.users {
+            let entry = configuration::entry(user);
+            self.file(&plan.dir.join(user.entry()), entry.as_bytes(), SECRET)?;
         }
         let mail = plan.dir.join("mail");
         self.folder(&mail, SECRET)?;

@@ -3,5 +3,5 @@
 
 mod certificates;
 mod documents;
-mod place;
+pub mod place;
 mod writing;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::place::{Place, displays, document, letter};
+use crate::pages::examples;
 
 #[test]
 fn what_is_printed_can_be_run_as_it_stands() {
@@ -24,15 +25,29 @@ fn what_is_printed_can_be_run_as_it_stands() {
     );
     let shown = place.succeeds(&after("\nTo see what has arrived"));
     assert!(shown.contains("It works."), "{shown}");
-    let server = after("\nTo start the server");
-    assert!(server.ends_with(" server-receive"), "{server}");
-    assert!(server.contains(r"it'\''s here'"), "{server}");
+    let servers = after("\nTo start the servers");
+    let words = |line: &str| line.split_once("' ").unwrap().1.to_owned();
+    let started: Vec<_> = servers.lines().map(words).collect();
+    assert_eq!(started, ["server-receive", "server-post-office"]);
+    assert!(servers.contains(r"it'\''s here'"), "{servers}");
+    let logins = after("\nthat is made in the folder `take-away`");
+    fs::write(place.path("secret"), "correct horse\n").unwrap();
+    place.succeeds(&logins.replace("password bob@b.test", "password bob@b.test <secret"));
+    let listed = place.succeeds("EMEMO_CONFIG_DIR=\"it's here\" server-user list | head -n 1");
+    let bob = "bob@b.test passwords=1 certificates=sha256:";
+    assert!(listed.starts_with(bob), "{listed}");
+    assert!(place.path("take-away/bob@b.test.key").is_file());
+    let fetch = after("\nThen to fetch the mail");
+    assert!(fetch.ends_with(r"it'\''s here' fetch-mail Mail"), "{fetch}");
     assert!(
         text.contains("Inboxes are there for dave@b.test too."),
         "{text}"
     );
     assert!(
-        text.contains("    _imdp._tcp.b.test. SRV 0 1 4025 mail.b.test.\n"),
+        text.contains(
+            "    _imdp._tcp.b.test. SRV 0 1 4025 mail.b.test.\n    \
+             _imrp._tcp.b.test. SRV 0 1 4110 mail.b.test.\n"
+        ),
         "{text}"
     );
     assert!(text.contains("    mail.b.test. A 192.0.2.25\n"), "{text}");
@@ -48,6 +63,8 @@ fn the_comments_of_the_examples_stay() {
         "server-receive.toml",
         "server-handle-incoming-mail.toml",
         "server-send-mail.toml",
+        "server-post-office.toml",
+        "fetch-mail.toml",
     ] {
         let written = place.read(&format!("d/{name}"));
         let lines: Vec<_> = written.lines().collect();
@@ -75,8 +92,8 @@ fn the_comments_of_the_examples_stay() {
 #[test]
 fn the_examples_in_the_manual_work() {
     let place = Place::new();
-    let [renewal, public, domains, mail] = &displays("man/server-setup.8")[..] else {
-        panic!("four examples");
+    let [renewal, public, domains, mail, password] = &displays("man/server-setup.8")[..] else {
+        panic!("five examples");
     };
     let (set_ups, start) = domains.rsplit_once('\n').unwrap();
     assert_eq!(start, "EMEMO_CONFIG_DIR=b.test server-receive");
@@ -87,6 +104,9 @@ fn the_examples_in_the_manual_work() {
         .replace("127.0.0.1:4025", &server.address);
     fs::write(place.path("a.test/server-send-mail.toml"), config).unwrap();
     assert_eq!(place.succeeds(mail), "OK bob@b.test\n");
+    let (set, start) = password.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(start, "EMEMO_CONFIG_DIR=b.test server-post-office");
+    place.succeeds(&format!("echo secret | {set}"));
 
     let old = place.read("b.test/tls/b.test.pem");
     place.succeeds(renewal);
@@ -117,7 +137,7 @@ fn the_configurations_in_the_manual_are_right() {
         fs::write(place.path("d/server-receive.toml"), config).unwrap();
         drop(place.serve(&format!("d {with_roots}")));
     }
-    let sent = displays("man/server-send-mail.toml.5");
+    let sent = examples("server-send-mail.toml.5");
     assert_eq!(sent.len(), 1);
     for config in sent {
         fs::write(place.path("d/server-send-mail.toml"), config).unwrap();
@@ -128,7 +148,11 @@ fn the_configurations_in_the_manual_are_right() {
 
 #[test]
 fn the_manual_has_the_keys_of_the_examples_and_the_options_of_the_help() {
-    for name in ["server-receive.toml", "server-send-mail.toml"] {
+    for name in [
+        "server-receive.toml",
+        "server-send-mail.toml",
+        "server-post-office.toml",
+    ] {
         let example = document(&format!("etc/{name}"));
         let settings = example.lines().filter(|line| !line.starts_with('#'));
         let keys = settings

@@ -12,8 +12,11 @@ fn nothing_is_overwritten() {
         "d/server-receive.toml",
         "d/server-handle-incoming-mail.toml",
         "d/server-send-mail.toml",
+        "d/server-post-office.toml",
+        "d/fetch-mail.toml",
         "d/tls/b.test.pem",
         "d/tls/b.test.key",
+        "d/users/bob@b.test.toml",
         "d/mail/b.test/bob/inbox",
     ];
     for file in files {
@@ -49,9 +52,9 @@ fn nothing_is_overwritten() {
     let before = place.everything();
     let says = place.fails(
         "server-setup d --host b.test --user carol",
-        "ima-mailbox create",
+        "server-user add",
     );
-    assert!(files[..5].iter().all(|file| says.contains(file)), "{says}");
+    assert!(files[..6].iter().all(|file| says.contains(file)), "{says}");
     assert_eq!(place.everything(), before);
 }
 
@@ -80,11 +83,13 @@ fn secrets_are_the_owners_alone_whatever_the_umask() {
         "d/ca/ca.key",
         "ca/ca.key",
         "d/mail/b.test/bob/inbox/journal",
+        "d/users/bob@b.test.toml",
     ] {
         assert_eq!(place.mode(secret), 0o600, "{secret}");
     }
     for secret in [
         "d/tls",
+        "d/users",
         "d/mail",
         "d/mail/b.test",
         "d/mail/b.test/bob",
