@@ -73,6 +73,12 @@ impl<C: Channel> Wire<C> {
         self.start < self.end || self.channel.has_buffered()
     }
 
+    /// Whether a whole line has come that was not read yet. A peer that has sent
+    /// less than that may be waiting for what was written.
+    pub fn has_line(&self) -> bool {
+        self.buffered().contains(&b'\n')
+    }
+
     /// Reads one line, without its LF. The whole line must come within `within`,
     /// however its octets are spread over that time.
     ///

@@ -2,8 +2,11 @@
 //! bounded framing, listening and dialling, and the protocols on top.
 
 pub mod dial;
+pub mod find;
 pub mod framing;
 pub mod handlers;
 pub mod imdp;
+pub mod imrp;
 pub mod listen;
 pub mod tls;
+pub mod users;

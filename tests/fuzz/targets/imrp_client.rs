@@ -1,0 +1,76 @@
+//! A client of IMRP in memory against whatever a server might say. Octet 1: how
+//! many octets each read gives. The rest: what the server says.
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use ememo_fuzz::OneLetter;
+use ima_message::{Address, FolderName};
+use ima_proto::framing::Memory;
+use ima_proto::imrp::{Answer, Client, ClientError, Limits, Session, SinkError, Times};
+use libfuzzer_sys::fuzz_target;
+
+/// What the client took for octets.
+fn fetch(client: &mut Client<&mut Memory>, taken: &mut Vec<u8>) -> Result<u64, ClientError> {
+    let bob = Address::parse("bob@b.test").expect("an address");
+    let inbox: FolderName = "inbox".parse().expect("a name");
+    let message = "ab".repeat(32).parse().expect("a digest");
+    let part = "ab".repeat(32).parse().expect("a digest");
+    if !client.log_in_by_certificate(&bob)? {
+        return Ok(0);
+    }
+    let folders = client.folders()?;
+    let names: BTreeSet<&FolderName> = folders.iter().map(|folder| &folder.name).collect();
+    assert_eq!(names.len(), folders.len());
+    client.sync(&inbox, None, &mut |_| {})?;
+    client.ask_message(&inbox, message, 100)?;
+    client.ask_part(&inbox, part, 0, 10)?;
+    let mut exact = 0;
+    for most in [100, 10] {
+        let before = taken.len();
+        let mut sink = |octets: &[u8]| {
+            taken.extend_from_slice(octets);
+            Ok::<(), ()>(())
+        };
+        let answer = client.answer(&mut sink).map_err(|error| match error {
+            SinkError::Client(error) => error,
+            SinkError::Sink(()) => unreachable!("it takes all"),
+        })?;
+        let came = taken.len() - before;
+        assert!(came <= most);
+        if most == 10 && answer == Answer::Whole {
+            assert_eq!(came, 10);
+            exact += 1;
+        }
+    }
+    assert_eq!(client.outstanding(), 0);
+    Ok(exact)
+}
+
+fuzz_target!(|octets: &[u8]| {
+    let [chunk, input @ ..] = octets else {
+        return;
+    };
+    let run = |chunk: usize| {
+        let mut channel = Memory::new(input).in_chunks(chunk);
+        let mut taken = Vec::new();
+        let mut client = Client::new(&mut channel, Times::default());
+        let fetched = fetch(&mut client, &mut taken).map_err(|error| error.to_string());
+        if fetched.is_ok() {
+            let _ = client.done();
+        }
+        (fetched, taken, channel.output().to_vec())
+    };
+    let (fetched, taken, said) = run((*chunk).into());
+    // What was taken for octets came from the server, in its order.
+    let mut left = input;
+    for octet in &taken {
+        let at = left.iter().position(|b| b == octet).expect("it was said");
+        left = &left[at + 1..];
+    }
+    // Whatever it is told, a client says nothing that a server does not know.
+    let mut again = Memory::new(said.clone());
+    let end = Session::new(&mut again, OneLetter::default(), None, Limits::default()).run();
+    assert!(format!("{end:?}").starts_with("Done"), "{end:?}");
+    assert_eq!((fetched, taken, said), run(usize::MAX));
+});

@@ -1,0 +1,27 @@
+//! Commands and answers of IMRP.
+#![no_main]
+
+use ima_proto::imrp::{Command, Final, Information};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|line: &str| {
+    if let Ok(command) = Command::parse(line) {
+        // A word that can be no folder's name is forgotten.
+        let written = command.to_string();
+        assert_eq!(Command::parse(&written), Ok(command.clone()));
+        match command {
+            Command::Sync { folder: None, .. }
+            | Command::Fetch { folder: None, .. }
+            | Command::Part { folder: None, .. } => {}
+            _ => assert_eq!(written, line),
+        }
+    }
+    if let Some(information) = Information::parse(line) {
+        assert_eq!(information.to_string(), line);
+    }
+    if let Some(last) = Final::parse(line) {
+        let written = last.to_string();
+        assert_eq!(Final::parse(&written), Some(last));
+        assert!(written == line || line == format!("{written} "));
+    }
+});
