@@ -8,10 +8,10 @@ use ima_program::log;
 use ima_program::spool::SpoolWriter;
 use ima_proto::handlers::{message_file, now};
 use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Outcome, Say, Service};
+use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
 
-use crate::connections::Connection;
-use crate::server::Server;
+use crate::server::Receiving;
 use crate::strangers::Strangers;
 
 /// The seconds that a domain which asked for too many unknown recipients waits.
@@ -21,7 +21,7 @@ const NO_TIME: u64 = 300;
 
 /// Serves the messages of one connection.
 pub struct Session<'a> {
-    server: &'a Server,
+    server: &'a Receiving,
     peer: &'a PeerInfo,
     connection: &'a Connection,
     /// The header block in hand, with its `received`.
@@ -29,7 +29,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(server: &'a Server, peer: &'a PeerInfo, connection: &'a Connection) -> Self {
+    pub fn new(server: &'a Receiving, peer: &'a PeerInfo, connection: &'a Connection) -> Self {
         Self {
             server,
             peer,
@@ -105,7 +105,7 @@ impl Service for Session<'_> {
     type Store = SpoolWriter;
 
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
-        self.connection.set_busy(true);
+        self.connection.begin();
         let answer = self.decide(message, say);
         let event = self
             .event("headers", message)
@@ -115,6 +115,15 @@ impl Service for Session<'_> {
             Err(Drop) => event.field("answer", "drop").emit(),
         }
         answer
+    }
+
+    fn refused(&mut self, answer: &HeadersAnswer) {
+        log::info("refused")
+            .field("address", self.peer.address)
+            .field("host", &self.peer.sni)
+            .field("names", &self.peer.names)
+            .field("answer", answer)
+            .emit();
     }
 
     fn store(&mut self, message: &Accepted) -> io::Result<SpoolWriter> {
@@ -151,8 +160,7 @@ impl Service for Session<'_> {
 
     fn goes_on(&mut self) -> bool {
         self.header = None;
-        self.connection.set_busy(false);
-        !self.server.connections.is_stopping()
+        self.connection.goes_on()
     }
 }
 

@@ -13,12 +13,9 @@ mod stopping;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::peer::{Identity, Peer};
-use crate::site::{Host, Server, Site, wait_until};
+use crate::site::{Host, Server, Site};
 
 /// b.test with a user bob, and a certificate for a.test.
 struct Place {
@@ -96,21 +93,4 @@ fn digest(letter: &[u8]) -> String {
         .unwrap()
         .digest()
         .to_string()
-}
-
-fn terminate(child: &Child) {
-    kill_process(pid(child), Signal::TERM).unwrap();
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let mut status = None;
-    wait_until("the program's end", || {
-        status = child.try_wait().unwrap();
-        status.is_some()
-    });
-    status.unwrap()
 }

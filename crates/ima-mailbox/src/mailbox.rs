@@ -1,5 +1,6 @@
 //! A mailbox: the directory of its folders.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use ima_message::FolderName;
@@ -89,5 +90,13 @@ impl Mailbox {
     pub fn create_folder(&self, name: &FolderName) -> Result<Folder, MailboxError> {
         Folder::create_beneath(&self.root, name)?;
         Folder::beneath(self.root.directory(name.as_str())?)
+    }
+}
+
+/// The handle of its directory, for whoever confines a process to it or asks
+/// whose it is.
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 }

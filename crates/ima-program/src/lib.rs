@@ -13,6 +13,7 @@ pub mod exit;
 pub mod log;
 pub mod program;
 pub mod report;
+pub mod server;
 pub mod spool;
 
 pub use exit::Exit;

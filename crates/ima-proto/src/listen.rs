@@ -1,8 +1,10 @@
-//! Where connections come from: systemd, inetd, or sockets of our own; and how
-//! many are let in.
+//! Where connections come from: systemd, inetd, or sockets of our own; how many
+//! are let in; and how they are served to their end.
 
+mod connections;
 mod gate;
 mod handshakes;
+mod server;
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,8 +17,11 @@ use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_acceptconn;
 
+pub use connections::Connection;
+pub(crate) use gate::block;
 pub use gate::{Gate, Pass};
 pub use handshakes::{Handshake, Handshakes};
+pub use server::{Protocol, Server};
 
 /// How long nothing is accepted after the system had nothing left to do it with.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,6 +75,24 @@ pub enum ListenError {
 }
 
 impl Incoming {
+    /// As a server's options say: what inetd passed on, or [`Incoming::open`]
+    /// with the addresses of `--listen`, or without any with those of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// A [`ListenError`].
+    pub fn by_options(
+        inetd: bool,
+        options: &[String],
+        configured: &[String],
+    ) -> Result<Incoming, ListenError> {
+        match (inetd, options) {
+            (true, _) => Incoming::from_inetd(),
+            (false, []) => Incoming::open(configured),
+            (false, options) => Incoming::open(options),
+        }
+    }
+
     /// The sockets that systemd passed on (`LISTEN_FDS`, sd_listen_fds(3); with
     /// Accept=no listening ones, with Accept=yes one connection); otherwise binds
     /// the addresses of `listen`. Port 0 takes any free port.

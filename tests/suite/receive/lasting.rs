@@ -3,19 +3,8 @@
 use std::fs;
 
 use super::Place;
+use crate::process::{descriptors, threads};
 use crate::site::{Server, letter, wait_until};
-
-fn descriptors(server: &Server) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", server.child.id()))
-        .unwrap()
-        .count()
-}
-
-fn threads(server: &Server) -> usize {
-    fs::read_dir(format!("/proc/{}/task", server.child.id()))
-        .unwrap()
-        .count()
-}
 
 fn children(server: &Server) -> usize {
     let parent = server.child.id().to_string();
@@ -36,7 +25,7 @@ fn two_hundred_messages_leave_nothing_behind() {
     let letter = letter(&["bob@b.test"], "Hello\n");
     let mut lasting = place.dial(&server);
     assert_eq!(lasting.deliver(&letter), "OK");
-    let (some_descriptors, some_threads) = (descriptors(&server), threads(&server));
+    let (some_descriptors, some_threads) = (descriptors(&server.child), threads(&server.child));
     for number in 0..200 {
         if number % 2 == 0 {
             assert_eq!(lasting.deliver(&letter), "OK");
@@ -46,9 +35,9 @@ fn two_hundred_messages_leave_nothing_behind() {
     }
     assert_eq!(children(&server), 0);
     wait_until("the end of all other connections", || {
-        threads(&server) == some_threads
+        threads(&server.child) == some_threads
     });
-    assert_eq!(descriptors(&server), some_descriptors);
+    assert_eq!(descriptors(&server.child), some_descriptors);
 }
 
 #[test]

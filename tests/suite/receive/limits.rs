@@ -1,13 +1,13 @@
 //! How much one peer, and how much all of them may have.
 
-use std::io::Read as _;
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Signal, kill_process};
 
-use super::{Place, pid};
+use super::Place;
 use crate::peer::{Ending, Identity, Peer};
+use crate::process::{among_silent_peers, pid, raise_descriptors};
 use crate::site::{letter, program, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -128,35 +128,14 @@ fn nobody_can_list_our_users() {
 }
 
 #[test]
-#[allow(
-    clippy::print_stdout,
-    reason = "how long it took is worth knowing, on machines of all kinds"
-)]
 fn two_thousand_that_never_speak_leave_a_good_one_served() {
-    let most = usize::try_from(descriptors().saturating_sub(1500).min(2000)).unwrap();
     let place = Place::taking();
     let server = place.b.start();
-    let silent: Vec<TcpStream> = (0..most)
-        .map(|_| TcpStream::connect(server.address).unwrap())
-        .collect();
     let letter = letter(&["bob@b.test"], "Hello\n");
-    for source in [ELSEWHERE, IpAddr::from([127, 0, 0, 1])] {
-        let begin = Instant::now();
+    among_silent_peers(server.address, |source| {
         let mut peer = Peer::dial_from(source, server.address, &place.a);
         assert_eq!(peer.deliver(&letter), "OK");
-        let took = begin.elapsed();
-        println!(
-            "{} silent connections: {source} was served within {took:?}",
-            silent.len()
-        );
-        assert!(took < Duration::from_secs(10), "{took:?}");
-    }
-    // The oldest gave way.
-    let mut oldest = &silent[0];
-    oldest
-        .set_read_timeout(Some(crate::site::PATIENCE))
-        .unwrap();
-    assert_eq!(oldest.read(&mut [0; 1]).unwrap(), 0);
+    });
 }
 
 /// With the queue of 128 that a listening socket has by default, the next ones
@@ -171,7 +150,7 @@ fn a_crowd_is_kept_until_it_is_accepted() {
         .parse()
         .unwrap();
     kill_process(pid(&server.child), Signal::STOP).unwrap();
-    descriptors();
+    raise_descriptors();
     let crowd: Vec<TcpStream> = (0..most.min(500))
         .map(|_| TcpStream::connect_timeout(&server.address, Duration::from_secs(5)).unwrap())
         .collect();
@@ -209,20 +188,6 @@ fn a_server_without_descriptors_serves_again_when_there_are_some() {
     drop(silent);
     let letter = letter(&["bob@b.test"], "Hello\n");
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
-}
-
-/// As many descriptors as this program may have, which it has from now on.
-fn descriptors() -> u64 {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    )
-    .unwrap();
-    maximum.unwrap_or(u64::MAX)
 }
 
 /// Processor time of a process, in ticks of 10 ms.

@@ -2,49 +2,23 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use super::{Place, terminate, wait};
+use super::Place;
 use crate::peer::{Cut, Ending, Peer, client_config};
-use crate::site::{code, letter, program, stderr};
+use crate::process::{self, pair, says_nothing_to_the_peer, terminate, wait};
+use crate::site::{code, letter, stderr};
 
-/// Both ends of a connection.
-fn pair() -> (OwnedFd, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (listener.accept().unwrap().0.into(), dialled)
-}
-
-/// As inetd starts it: the socket is stdin, stdout and stderr.
+/// As inetd starts it.
 fn inetd(place: &Place) -> (Child, TcpStream) {
-    inetd_with(place, &["--inetd"])
-}
-
-fn inetd_with(place: &Place, options: &[&str]) -> (Child, TcpStream) {
-    let (socket, peer) = pair();
     let mut command = place.b.command("server-receive");
-    command
-        .args(options)
-        .stdin(socket.try_clone().unwrap())
-        .stdout(socket.try_clone().unwrap())
-        .stderr(socket);
-    // The command holds the socket too, until it is dropped.
-    (command.spawn().unwrap(), peer)
+    command.arg("--inetd");
+    process::inetd(command)
 }
 
-/// As systemd starts it: the socket is descriptor 3.
+/// As systemd starts it.
 fn systemd(place: &Place, socket: OwnedFd) -> Child {
-    let mut command = Command::new("sh");
-    command
-        .args([
-            "-c",
-            "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$0\" 3<&0 </dev/null",
-        ])
-        .arg(program("server-receive"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir)
-        .stdin(socket)
-        .stderr(Stdio::null());
-    command.spawn().unwrap()
+    process::systemd("server-receive", &place.b.dir, socket)
 }
 
 #[test]
@@ -116,14 +90,10 @@ fn inetd_is_told_how_the_connection_ended() {
 fn nothing_is_said_on_the_socket_beside_tls() {
     let place = Place::new();
     place.set("no-such-key", "1");
-    let wrong_option = ["--inetd", "--no-such-option"];
-    let wrong_key = ["--inetd"];
-    for options in [&wrong_option[..], &wrong_key] {
-        let (mut child, mut socket) = inetd_with(&place, options);
-        let mut said = Vec::new();
-        std::io::Read::read_to_end(&mut socket, &mut said).unwrap();
-        assert_eq!(String::from_utf8_lossy(&said), "");
-        assert_eq!(wait(&mut child).code(), Some(2));
+    for options in [&["--inetd", "--no-such-option"][..], &["--inetd"]] {
+        let mut command = place.b.command("server-receive");
+        command.args(options);
+        says_nothing_to_the_peer(command);
     }
 }
 

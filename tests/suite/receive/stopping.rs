@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
 
-use super::{Place, terminate, wait};
+use super::Place;
 use crate::peer::Ending;
+use crate::process::{terminate, wait};
 use crate::site::letter;
 
 #[test]

@@ -73,7 +73,7 @@ impl Drop for Pass {
 }
 
 /// What is counted as one address.
-pub(super) fn block(ip: IpAddr) -> IpAddr {
+pub(crate) fn block(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// All connections of this process.
 #[derive(Debug, Default)]
 pub struct Connections {
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     numbers: AtomicU64,
     open: Mutex<Vec<Arc<Connection>>>,
     closed: Condvar,
@@ -19,9 +19,9 @@ pub struct Connections {
 pub struct Connection {
     number: u64,
     socket: Arc<TcpStream>,
-    /// Whether a message is in hand: its header block was read, and it is
-    /// neither refused nor delivered yet.
+    /// Whether something is in hand that is to come to its end.
     busy: AtomicBool,
+    stopping: Arc<AtomicBool>,
 }
 
 /// Takes a connection off the list when dropped.
@@ -32,8 +32,19 @@ pub struct Open<'a> {
 }
 
 impl Connection {
-    pub fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, Ordering::SeqCst);
+    /// From here on something is in hand: a message, a command. A stop lets it
+    /// come to its end.
+    pub fn begin(&self) {
+        self.busy.store(true, Ordering::SeqCst);
+    }
+
+    /// Nothing is in hand any more, or yet. Whether something may be begun: not
+    /// after a stop. While nothing is in hand a stop also ends what is being read.
+    pub fn goes_on(&self) -> bool {
+        // In this order: a stop in between sees either that nothing is in hand,
+        // or is seen here.
+        self.busy.store(false, Ordering::SeqCst);
+        !self.stopping.load(Ordering::SeqCst)
     }
 }
 
@@ -45,6 +56,7 @@ impl Connections {
             number,
             socket,
             busy: AtomicBool::new(false),
+            stopping: Arc::clone(&self.stopping),
         });
         self.open
             .lock()
@@ -56,12 +68,7 @@ impl Connections {
         }
     }
 
-    /// Whether no further message is to be taken.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-
-    /// Lets no connection begin another message, and wakes those that wait for one.
+    /// Lets no connection begin anything, and wakes those that wait for something.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for connection in self

@@ -1,0 +1,180 @@
+//! Serving connections, from the handshake to the end.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ima_program::report::chain;
+use ima_program::{Exit, descriptors, log};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::connections::{Connection, Connections};
+use super::gate::Gate;
+use super::handshakes::{Handshake, Handshakes};
+use super::{Accepted, Incoming, Listeners};
+use crate::framing::Wire;
+use crate::tls::{Identities, Secure, TlsError};
+
+/// Handshakes in progress at once; one more, and the oldest gives way.
+const HANDSHAKES: usize = 256;
+/// A connection's thread: enough for debug builds too.
+const STACK: usize = 512 << 10;
+/// How long what is in hand may take after SIGTERM.
+const FINISH: Duration = Duration::from_secs(30);
+/// How long what is left then has to end by itself, and once more when cut off.
+const CUT_OFF: Duration = Duration::from_secs(3);
+
+/// What a server speaks, and with whom.
+pub trait Protocol: Send + Sync + 'static {
+    /// Who dialled, as the handshake has proved it.
+    type Peer;
+
+    /// The certificates that are shown; their expiry is warned of.
+    fn identities(&self) -> &Arc<Identities>;
+
+    /// The handshake with a client.
+    ///
+    /// # Errors
+    /// A [`TlsError`]; it is logged.
+    fn shake_hands(&self, socket: Arc<TcpStream>) -> Result<(Secure, Self::Peer), TlsError>;
+
+    /// Everything after the handshake, up to the end of the connection, with a
+    /// line in the log for its beginning and one for its end.
+    fn converse(&self, secure: Secure, peer: Self::Peer, connection: &Connection) -> Exit;
+
+    /// The time to finish what is in hand is over: what can be ended is ended.
+    fn abandon(&self) {}
+}
+
+/// A server for one protocol.
+#[derive(Debug)]
+pub struct Server<P> {
+    protocol: P,
+    gate: Gate,
+    handshakes: Handshakes,
+    connections: Connections,
+}
+
+impl<P: Protocol> Server<P> {
+    /// A server that lets in as many as the gate does, once their handshake is
+    /// over.
+    pub fn new(protocol: P, gate: Gate) -> Server<P> {
+        Server {
+            protocol,
+            gate,
+            handshakes: Handshakes::new(HANDSHAKES),
+            connections: Connections::default(),
+        }
+    }
+
+    /// Serves what there is to serve, until its end or until `stop` becomes
+    /// readable; then finishes what is in hand, for 30 s at most.
+    pub fn run(self, incoming: Incoming, stop: UnixStream) -> Exit {
+        descriptors::raise_limit();
+        match incoming {
+            Incoming::One(socket, address) => self.serve_one(socket, address, stop),
+            Incoming::Listening(listeners) => {
+                for address in listeners.addresses() {
+                    log::info("listening").field("address", address).emit();
+                }
+                self.listen(&listeners, &stop)
+            }
+        }
+    }
+
+    /// Serves connections, a thread for each.
+    fn listen(self, listeners: &Listeners, stop: &UnixStream) -> Exit {
+        let server = Arc::new(self);
+        if let Err(error) = server.protocol.identities().warn_daily() {
+            log::error("no-thread").field("error", error).emit();
+        }
+        while let Accepted::Connection(socket, address) = listeners.accept(stop.as_fd()) {
+            let socket = Arc::new(socket);
+            // Counted from here on, so that silent peers cannot pile up threads.
+            let handshake = server.handshakes.enter(&socket, address.ip());
+            let this = Arc::clone(&server);
+            let thread = spawn(move || {
+                this.serve(socket, address, Some(handshake));
+            });
+            if let Err(error) = thread {
+                log::error("no-thread")
+                    .field("address", address.ip())
+                    .field("error", error)
+                    .emit();
+            }
+        }
+        server.finish();
+        Exit::Done
+    }
+
+    /// Serves one connection that is there already.
+    fn serve_one(self, socket: TcpStream, address: SocketAddr, stop: UnixStream) -> Exit {
+        let server = Arc::new(self);
+        server.protocol.identities().warn_now(false);
+        let this = Arc::clone(&server);
+        // Waits for the signal only, and ends with the process.
+        let watcher = spawn(move || {
+            let mut waiting = [PollFd::new(&stop, PollFlags::IN)];
+            while poll(&mut waiting, None) == Err(rustix::io::Errno::INTR) {}
+            this.finish();
+        });
+        if let Err(error) = watcher {
+            log::warn("no-thread").field("error", error).emit();
+        }
+        server.serve(Arc::new(socket), address, None)
+    }
+
+    /// Lets what is in hand come to its end, for a while; then ends what it can,
+    /// and cuts the connections off.
+    fn finish(&self) {
+        log::info("stopping").emit();
+        self.connections.stop();
+        let left = self.connections.wait(FINISH);
+        if left > 0 {
+            self.protocol.abandon();
+            self.connections.wait(CUT_OFF);
+            self.connections.cut_off();
+            self.connections.wait(CUT_OFF);
+        }
+        log::info("stopped").field("cut-off", left).emit();
+    }
+
+    fn serve(
+        &self,
+        socket: Arc<TcpStream>,
+        address: SocketAddr,
+        handshake: Option<Handshake>,
+    ) -> Exit {
+        let address = address.ip();
+        let (secure, peer) = match self.protocol.shake_hands(Arc::clone(&socket)) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                log::warn("handshake-failed")
+                    .field("address", address)
+                    .field("error", chain(&error))
+                    .emit();
+                return Exit::Drop;
+            }
+        };
+        drop(handshake);
+        let Some(_pass) = self.gate.enter(address) else {
+            log::warn("too-many-connections")
+                .field("address", address)
+                .emit();
+            // Nothing is said before the client speaks: it sees a proper end.
+            let _ = Wire::new(secure, CUT_OFF).close();
+            return Exit::Unfinished;
+        };
+        let connection = self.connections.enter(socket);
+        self.protocol.converse(secure, peer, &connection)
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().stack_size(STACK).spawn(work);
+    thread.map(drop)
+}

@@ -1,0 +1,168 @@
+//! Mailboxes that are damaged, elsewhere, or not what they should be.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{Place, bob};
+use crate::peer::{Caller, Ending};
+use crate::post::PASSWORD;
+use crate::site::Server;
+
+const FAULT: &str = "ERROR a fault here; try again later\n";
+
+/// What bob's command comes to where there is a fault.
+fn is_a_fault(server: &Server, command: &str) {
+    let mut caller = bob(server);
+    caller.say(command);
+    assert_eq!(
+        caller.rest(),
+        (FAULT.to_owned(), Ending::Proper),
+        "{command}"
+    );
+}
+
+/// Bob cannot be let in, and the log says why and what to do.
+fn cannot_open(server: &Server, says: &[&str]) {
+    let mut caller = Caller::dial(server.address, None);
+    caller.send_login("bob@b.test", PASSWORD);
+    assert_eq!(caller.rest(), (FAULT.to_owned(), Ending::Proper));
+    let line = server.log.wait_for("event=cannot-open-mailbox");
+    for part in says.iter().chain(&["user=bob@b.test", "advice="]) {
+        assert!(line.contains(part), "{part:?} in {line}");
+    }
+    // Others are not disturbed.
+    let mut carol = Caller::dial(server.address, None);
+    assert_eq!(carol.log_in("carol@b.test", PASSWORD), "OK");
+}
+
+#[test]
+fn a_damaged_journal_is_a_fault() {
+    let place = Place::new();
+    let digest = place.deliver("Hello\n", &[]);
+    let journal = place.b.inbox("bob").join("journal");
+    let whole = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, format!("{whole}nonsense\n")).unwrap();
+    let server = place.b.start_office();
+    is_a_fault(&server, "FOLDERS");
+    is_a_fault(&server, "SYNC inbox - list");
+    let line = server.log.wait_for("event=mailbox-fault");
+    assert!(
+        line.contains("user=bob@b.test") && line.contains("inbox/journal"),
+        "{line}"
+    );
+    // The message itself is whole.
+    assert_eq!(bob(&server).ask(&format!("FETCH inbox {digest}")).len(), 2);
+    // A last line that was not written whole is nobody's fault.
+    fs::write(&journal, format!("{whole}add 0123")).unwrap();
+    assert_eq!(bob(&server).lines("SYNC inbox - list").len(), 2);
+    fs::write(&journal, "something else\n").unwrap();
+    is_a_fault(&server, "FOLDERS");
+    fs::remove_file(&journal).unwrap();
+    is_a_fault(&server, "SYNC inbox - list");
+}
+
+#[test]
+fn only_folders_are_listed() {
+    let place = Place::new();
+    let mailbox = place.b.mailbox("bob");
+    for name in ["in box", "-x", "x.bak", "e\u{301}"] {
+        copy(&mailbox.join("inbox"), &mailbox.join(name));
+    }
+    fs::create_dir(mailbox.join("empty")).unwrap();
+    fs::write(mailbox.join("mailbox.toml"), "").unwrap();
+    fs::write(mailbox.join("notes"), "").unwrap();
+    copy(&mailbox.join("inbox"), &mailbox.join("Entwürfe"));
+    let server = place.b.start_office();
+    let told = bob(&server).lines("FOLDERS");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].starts_with("+ Entwürfe 0 0 0 ") && told[1].starts_with("+ inbox 0 0 0 "));
+}
+
+/// A folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&from, &to),
+            false => drop(fs::copy(from, to).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn no_symbolic_link_is_followed() {
+    let place = Place::new();
+    let digest = place.deliver("Hello\n", &[b"attached\n"]);
+    let attachment = place.names("attachments").pop().unwrap();
+    let (mailbox, inbox) = (place.b.mailbox("bob"), place.b.inbox("bob"));
+    symlink("inbox", mailbox.join("other")).unwrap();
+    symlink(place.b.inbox("carol"), mailbox.join("carols")).unwrap();
+    let server = place.b.start_office();
+    assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
+    is_a_fault(&server, "SYNC other - list");
+    is_a_fault(&server, "SYNC carols - list");
+
+    let secret = place.site.path().join("secret");
+    fs::write(&secret, "what nobody may read\n").unwrap();
+    for (file, command) in [
+        (
+            format!("messages/{digest}"),
+            format!("FETCH inbox {digest}"),
+        ),
+        (
+            format!("attachments/{attachment}"),
+            format!("PART inbox {attachment} 0"),
+        ),
+        ("journal".to_owned(), "SYNC inbox - list".to_owned()),
+        ("lock".to_owned(), "SYNC inbox - list".to_owned()),
+    ] {
+        let file = inbox.join(file);
+        let kept = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink(&secret, &file).unwrap();
+        is_a_fault(&server, &command);
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, kept).unwrap();
+    }
+    let messages = inbox.join("messages");
+    fs::rename(&messages, mailbox.join("moved")).unwrap();
+    symlink("../moved", &messages).unwrap();
+    is_a_fault(&server, &format!("FETCH inbox {digest}"));
+}
+
+#[test]
+fn a_mailbox_that_is_not_there() {
+    let place = Place::new();
+    let mailbox = place.b.mailbox("bob");
+    fs::rename(&mailbox, mailbox.with_file_name("moved")).unwrap();
+    let server = place.b.start_office();
+    cannot_open(&server, &["there is no mailbox", "mail/b.test/bob"]);
+    // A link in its place is none either.
+    symlink("moved", &mailbox).unwrap();
+    let mut caller = Caller::dial(server.address, None);
+    caller.send_login("bob@b.test", PASSWORD);
+    assert_eq!(caller.rest().0, FAULT);
+    fs::remove_file(&mailbox).unwrap();
+    fs::rename(mailbox.with_file_name("moved"), &mailbox).unwrap();
+    assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
+}
+
+#[test]
+fn a_mailbox_of_another_user_id() {
+    let place = Place::new();
+    // Root can give bob's away; for others the root directory is somebody else's.
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(place.b.mailbox("bob"), Some(12345), None).unwrap();
+    } else {
+        place
+            .b
+            .edit("users.toml", |text| text.replace("mail/b.test/bob", "/"));
+    }
+    let server = place.b.start_office();
+    let owner = if is_root { 12345 } else { 0 };
+    cannot_open(&server, &[&format!("belongs to user id {owner}, ")]);
+}

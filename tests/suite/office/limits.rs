@@ -1,0 +1,116 @@
+//! How much one client, and how much all of them may have.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::{Place, bob};
+use crate::peer::{Caller, Ending};
+use crate::post::PASSWORD;
+use crate::process::among_silent_peers;
+use crate::site::wait_until;
+
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+#[test]
+fn a_login_comes_in_time() {
+    let place = Place::new();
+    place.set("login-timeout", "\"1s\"");
+    let server = place.b.start_office();
+    for said in [
+        "",
+        "LOGIN bob@b.test PASS",
+        "LOGIN bob@b.test PASSWORD 11\nopen",
+    ] {
+        let begin = Instant::now();
+        let mut caller = Caller::dial(server.address, None);
+        caller.send(said.as_bytes());
+        assert_eq!(
+            caller.rest(),
+            ("ERROR no login in time\n".to_owned(), Ending::Proper)
+        );
+        assert!(begin.elapsed() >= Duration::from_secs(1));
+    }
+    // Who is in is in.
+    let mut caller = bob(&server);
+    let begin = Instant::now();
+    wait_until("more than a second", || {
+        begin.elapsed() > Duration::from_millis(1500)
+    });
+    assert_eq!(caller.lines("FOLDERS").len(), 2);
+}
+
+#[test]
+fn one_that_sends_an_octet_now_and_then_gets_no_more_time() {
+    let place = Place::new();
+    place.set("login-timeout", "\"1s\"");
+    let server = place.b.start_office();
+    let mut caller = Caller::dial(server.address, None);
+    let begin = Instant::now();
+    let mut next = Duration::ZERO;
+    wait_until("the end", || {
+        if begin.elapsed() >= next {
+            next += Duration::from_millis(200);
+            return caller.try_send(b"L").is_err();
+        }
+        server.log.text().contains("event=closed")
+    });
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(caller.rest().0, "ERROR no login in time\n");
+}
+
+#[test]
+fn an_idle_client_is_let_go() {
+    let place = Place::new();
+    place.set("idle-timeout", "\"1s\"");
+    let server = place.b.start_office();
+    let mut caller = bob(&server);
+    assert_eq!(caller.lines("FOLDERS").len(), 2);
+    let begin = Instant::now();
+    let in_time = "ERROR no command in time\n";
+    assert_eq!(caller.rest(), (in_time.to_owned(), Ending::Proper));
+    assert!(begin.elapsed() >= Duration::from_millis(900));
+    let mut caller = bob(&server);
+    caller.send(b"FOLDERS");
+    assert_eq!(caller.rest().0, in_time);
+}
+
+#[test]
+fn connections_in_all_and_from_one_address() {
+    let place = Place::new();
+    place.set("max-connections", "3");
+    place.set("max-connections-per-address", "2");
+    let server = place.b.start_office();
+    let elsewhere = || Caller::dial_from(ELSEWHERE, server.address);
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    let here = || Caller::dial(server.address, None);
+    assert_eq!(here().rest(), (String::new(), Ending::Proper));
+    let mut three = elsewhere();
+    assert_eq!(three.log_in("bob@b.test", PASSWORD), "OK");
+    assert_eq!(elsewhere().rest(), (String::new(), Ending::Proper));
+    server
+        .log
+        .wait_for("event=too-many-connections address=127.0.0.1");
+    server
+        .log
+        .wait_for("event=too-many-connections address=127.0.0.2");
+    // Those that are there are not disturbed, and one that goes makes room.
+    for caller in [&mut one, &mut two, &mut three] {
+        assert_eq!(caller.lines("FOLDERS").len(), 2);
+    }
+    two.close();
+    wait_until("room", || {
+        let mut caller = elsewhere();
+        let _ = caller.try_send(b"LOGIN x@b.test CERTIFICATE\n");
+        caller.try_line().is_ok()
+    });
+}
+
+#[test]
+fn two_thousand_that_never_speak_leave_a_good_one_served() {
+    let place = Place::new();
+    let server = place.b.start_office();
+    among_silent_peers(server.address, |source| {
+        let mut caller = Caller::dial_from(source, server.address);
+        assert_eq!(caller.log_in("bob@b.test", PASSWORD), "OK");
+    });
+}

@@ -1,0 +1,126 @@
+//! Servers as processes: how systemd and inetd start them, how they are stopped,
+//! and what they hold.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+use super::site::{PATIENCE, program, wait_until};
+
+/// Both ends of a connection.
+pub fn pair() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0.into(), dialled)
+}
+
+/// Starts a command as inetd does: the socket is stdin, stdout and stderr.
+pub fn inetd(mut command: Command) -> (Child, TcpStream) {
+    let (socket, peer) = pair();
+    command
+        .stdin(socket.try_clone().unwrap())
+        .stdout(socket.try_clone().unwrap())
+        .stderr(socket);
+    // The command holds the socket too, until it is dropped.
+    (command.spawn().unwrap(), peer)
+}
+
+/// Starts a server as systemd does: the socket is descriptor 3.
+pub fn systemd(name: &str, config_dir: &Path, socket: OwnedFd) -> Child {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$0\" 3<&0 </dev/null",
+        ])
+        .arg(program(name))
+        .env("EMEMO_CONFIG_DIR", config_dir)
+        .stdin(socket)
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+pub fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+pub fn terminate(child: &Child) {
+    kill_process(pid(child), Signal::TERM).unwrap();
+}
+
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("the program's end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(child: &Child) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", child.id()))
+        .unwrap()
+        .count()
+}
+
+/// How many threads it has.
+pub fn threads(child: &Child) -> usize {
+    fs::read_dir(format!("/proc/{}/task", child.id()))
+        .unwrap()
+        .count()
+}
+
+/// As many descriptors as this program may have, which it has from now on.
+pub fn raise_descriptors() -> u64 {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .unwrap();
+    maximum.unwrap_or(u64::MAX)
+}
+
+/// A server is served well by inetd only if it says nothing on the socket beside
+/// TLS. The command must not be able to start.
+pub fn says_nothing_to_the_peer(command: Command) {
+    let (mut child, mut socket) = inetd(command);
+    let mut said = Vec::new();
+    socket.read_to_end(&mut said).unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    assert_eq!(wait(&mut child).code(), Some(2));
+}
+
+/// Opens 2,000 connections, where this machine has the descriptors, that never
+/// speak; `is_served` is a good client from an address, and must succeed.
+#[allow(
+    clippy::print_stdout,
+    reason = "how long it took is worth knowing, on machines of all kinds"
+)]
+pub fn among_silent_peers(server: SocketAddr, is_served: impl Fn(IpAddr)) {
+    let most = usize::try_from(raise_descriptors().saturating_sub(1500).min(2000)).unwrap();
+    let silent: Vec<TcpStream> = (0..most)
+        .map(|_| TcpStream::connect(server).unwrap())
+        .collect();
+    for source in [[127, 0, 0, 2], [127, 0, 0, 1]].map(IpAddr::from) {
+        let begin = Instant::now();
+        is_served(source);
+        let took = begin.elapsed();
+        println!("{most} silent connections: {source} was served within {took:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+    // The oldest gave way.
+    let mut oldest = &silent[0];
+    oldest.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(oldest.read(&mut [0; 1]).unwrap(), 0);
+}
