@@ -4,12 +4,14 @@
 mod answer;
 mod client;
 mod command;
+mod office;
 mod session;
 
 pub use answer::{Change, Final, FolderStatus, Information};
 pub use client::{Answer, Client, ClientError, SinkError, Synced, Times};
 pub use command::{Command, CommandError, SyncMode};
-pub use session::{Changes, End, Fault, Limits, Login, Mailbox, Octets, Office, Session, Source};
+pub use office::{Changes, Fault, Login, Mailbox, Octets, Office, Source};
+pub use session::{End, Limits, Session};
 
 /// The port, where no other is named.
 pub const PORT: u16 = 4110;

@@ -239,9 +239,20 @@ mod tests {
 
     #[test]
     fn what_can_be_no_folder_is_no_folder() {
-        for name in ["../x", ".", "..", "/etc", "-x", &"x".repeat(300), "e\u{301}"] {
+        for name in [
+            "../x",
+            ".",
+            "..",
+            "/etc",
+            "-x",
+            &"x".repeat(300),
+            "e\u{301}",
+        ] {
             let command = Command::parse(&format!("SYNC {name} - list")).unwrap();
-            assert!(matches!(command, Command::Sync { folder: None, .. }), "{name}");
+            assert!(
+                matches!(command, Command::Sync { folder: None, .. }),
+                "{name}"
+            );
         }
     }
 

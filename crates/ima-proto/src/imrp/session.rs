@@ -1,14 +1,15 @@
 //! The server's side: one connection, as a state machine over a [`Channel`].
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, SeekFrom};
 use std::time::{Duration, Instant};
 
 use ima_message::limits::MAX_BLOCK;
 use ima_message::{Address, Entry, FolderName, MessageDigest, PartDigest, Token};
 
-use super::answer::{Change, Final, FolderStatus, Information};
+use super::answer::{Final, Information};
 use super::command::{Command, SyncMode};
+use super::office::{Changes, Fault, Login, Mailbox, Octets, Office};
 use super::{INFORMATION, MAX_PASSWORD};
 use crate::framing::{Channel, Wire, WireError};
 use crate::tls::KeyDigest;
@@ -39,105 +40,6 @@ impl Default for Limits {
             failed_logins: 3,
         }
     }
-}
-
-/// Something of ours does not work: a disk, a damaged mailbox. Whoever returns
-/// it has logged it; the client learns only that it is to come back later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault;
-
-/// What came of a login.
-pub enum Login<M> {
-    /// The user's mailbox.
-    Granted(M),
-    /// No, whatever the reason; to be said no earlier than so long after the
-    /// question.
-    Refused(Duration),
-    /// The user is right, but the mailbox cannot be opened.
-    Fault,
-}
-
-/// Who may log in. What comes from the network goes in as plain values, so that
-/// a process boundary fits in between.
-pub trait Office {
-    /// A user's mailbox.
-    type Mailbox: Mailbox;
-
-    /// The proof is a password.
-    fn by_password(&mut self, address: &Address, password: &[u8]) -> Login<Self::Mailbox>;
-
-    /// The proof is the key of the handshake's certificate; `None`: there was none.
-    fn by_certificate(
-        &mut self,
-        address: &Address,
-        key: Option<&KeyDigest>,
-    ) -> Login<Self::Mailbox>;
-
-    /// A command has come and is dealt with from here on.
-    fn begins(&mut self) {}
-
-    /// No command is in hand; false where none may follow. Asked before a command
-    /// is read, and again where reading one failed.
-    fn goes_on(&mut self) -> bool {
-        true
-    }
-}
-
-/// The mailbox of the user who has logged in.
-pub trait Mailbox {
-    /// All folders.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    fn folders(&mut self) -> Result<Vec<FolderStatus>, Fault>;
-
-    /// What changed in a folder since a token, in order.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    fn changes(&mut self, folder: &FolderName, since: Option<&Token>) -> Result<Changes, Fault>;
-
-    /// A message's header block and inline parts; `None` where it is not there.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    fn message(
-        &mut self,
-        folder: &FolderName,
-        digest: MessageDigest,
-    ) -> Result<Option<Octets>, Fault>;
-
-    /// An attachment; `None` where no message of the folder holds it.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    fn attachment(
-        &mut self,
-        folder: &FolderName,
-        digest: PartDigest,
-    ) -> Result<Option<Octets>, Fault>;
-}
-
-/// What is behind a token.
-pub enum Changes {
-    /// There is no such folder.
-    NoFolder,
-    /// The token means nothing here; this is that of now.
-    Reset(Token),
-    /// The changes, and the token behind the last.
-    Since(Box<dyn Iterator<Item = Result<Change, Fault>>>, Token),
-}
-
-/// What can be read from any place on.
-pub trait Source: Read + Seek {}
-impl<S: Read + Seek> Source for S {}
-
-/// Octets on the disk.
-pub struct Octets {
-    /// How many.
-    pub length: u64,
-    /// From their beginning.
-    pub source: Box<dyn Source>,
 }
 
 /// How a session came to its end.
@@ -358,10 +260,10 @@ impl<C: Channel, O: Office> Session<C, O> {
                 deleted.insert(digest, change.token.offset);
             }
         }
-        if any {
-            self.tell_changes(folder, since, mode, end, &deleted)?;
+        match any {
+            true => self.tell_changes(folder, since, mode, end, &deleted),
+            false => Ok(self.say(&Final::Upto(end))?),
         }
-        Ok(self.say(&Final::Upto(end))?)
     }
 
     fn tell_changes(
@@ -373,12 +275,13 @@ impl<C: Channel, O: Office> Session<C, O> {
         deleted: &HashMap<MessageDigest, u64>,
     ) -> Result<(), Stop> {
         // Between the two readings the journal may have been written anew.
-        let Changes::Since(changes, now) = self.mailbox()?.changes(folder, since)? else {
-            return Err(Stop::Fault);
+        let changes = match self.mailbox()?.changes(folder, since)? {
+            Changes::Since(changes, now) if now.generation == end.generation => changes,
+            Changes::Since(_, now) | Changes::Reset(now) => {
+                return Ok(self.say(&Final::Reset(now))?);
+            }
+            Changes::NoFolder => return self.no_folder(),
         };
-        if now.generation != end.generation {
-            return Err(Stop::Fault);
-        }
         // An `add` may stand in a journal twice.
         let mut told: HashSet<MessageDigest> = HashSet::new();
         for change in changes {
@@ -416,7 +319,7 @@ impl<C: Channel, O: Office> Session<C, O> {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(self.say(&Final::Upto(end))?)
     }
 
     fn fetch(&mut self, folder: Option<&FolderName>, digest: MessageDigest) -> Result<(), Stop> {
