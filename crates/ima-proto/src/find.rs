@@ -54,7 +54,7 @@ impl Service {
     /// Mail from a mailbox to a user's program.
     pub const IMRP: Service = Service {
         label: "_imrp._tcp",
-        port: 4110,
+        port: crate::imrp::PORT,
     };
 
     /// The name of a domain's SRV records.

@@ -277,6 +277,9 @@ impl<C: Channel, O: Office> Session<C, O> {
         // Between the two readings the journal may have been written anew.
         let changes = match self.mailbox()?.changes(folder, since)? {
             Changes::Since(changes, now) if now.generation == end.generation => changes,
+            Changes::Since(..) | Changes::Reset(_) if since.is_none() => {
+                return self.sync(Some(folder), since, mode);
+            }
             Changes::Since(_, now) | Changes::Reset(now) => {
                 return Ok(self.say(&Final::Reset(now))?);
             }
