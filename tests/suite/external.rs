@@ -1,9 +1,13 @@
-//! Programs of others on the other side: OpenSSL as an IMDP peer, systemd and
-//! inetd as those who pass sockets on, mandoc as a reader of the pages.
+//! Programs of others on the other side: OpenSSL as an IMDP peer, nsd as a name
+//! server, systemd and inetd as those who pass sockets on, cron as one who starts
+//! programs, mandoc as a reader of the pages.
 //!
 //! These tests run where EMEMO_EXTERNAL=1, and then a missing program is a
 //! failure that names its package; elsewhere they say that they are skipped.
 
+mod cron;
+mod nsd;
+mod office;
 mod openssl;
 mod sockets;
 
@@ -17,10 +21,13 @@ use crate::site::{Host, Site, stdout, wait_until};
 
 /// Each program with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
+    ("cron", "cron"),
     ("inetd", "openbsd-inetd"),
     ("jq", "jq"),
     ("mandoc", "mandoc"),
+    ("nsd", "nsd"),
     ("openssl", "openssl"),
+    ("systemd-analyze", "systemd"),
     ("systemd-socket-activate", "systemd"),
 ];
 

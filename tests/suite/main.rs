@@ -8,14 +8,22 @@
     reason = "tests fail by panicking"
 )]
 
+mod certificates;
+mod check_host;
 mod exit_status;
 mod external;
+mod fetch;
+mod finding;
 mod handle_incoming_mail;
 mod main_job;
 mod make_show;
+mod office;
 mod pages;
 mod peer;
+mod post;
+mod process;
 mod receive;
 mod send;
 mod setup;
 mod site;
+mod users;

@@ -2,7 +2,10 @@
 //! that say any octets in any pieces and end a connection in any way; and what
 //! stands between two programs.
 
+mod caller;
+pub mod dns;
 mod identity;
+pub mod office;
 mod receiver;
 mod relay;
 
@@ -13,9 +16,10 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, Connection};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 
-pub use identity::Identity;
+pub use caller::{Caller, login};
+pub use identity::{Identity, provider};
 pub use receiver::{Receiver, follow, server_config};
 pub use relay::{Relay, nowhere};
 
@@ -75,9 +79,15 @@ pub fn split(letter: &[u8]) -> (&[u8], &[u8]) {
     letter.split_at(end + 2)
 }
 
+/// The command that offers a letter.
+pub fn headers(letter: &[u8]) -> Vec<u8> {
+    let (block, _) = split(letter);
+    [format!("HEADERS {}\n", block.len()).as_bytes(), block].concat()
+}
+
 /// A client's configuration: it believes every server, and shows this.
 pub fn client_config(identity: Option<&Identity>) -> ClientConfig {
-    let builder = ClientConfig::builder_with_provider(identity::provider())
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
@@ -100,6 +110,19 @@ impl Peer {
             client_config(Some(identity)),
         )
         .unwrap()
+    }
+
+    /// A client that wants another host.
+    pub fn dial_for(
+        name: &'static str,
+        address: SocketAddr,
+        identity: &Identity,
+    ) -> Result<Peer, Ending> {
+        let name = ServerName::try_from(name).unwrap();
+        let config = client_config(Some(identity));
+        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let socket = TcpStream::connect(address).unwrap();
+        Peer::shake_hands(client.into(), socket, None)
     }
 
     /// The same, from another address of this machine.
@@ -141,6 +164,12 @@ impl Peer {
                 return Err(Ending::Truncated);
             }
         }
+    }
+
+    /// The certificate that the other showed.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        let chain = self.connection.peer_certificates().unwrap();
+        chain[0].clone().into_owned()
     }
 
     /// From here on records of so many octets at most, in segments of so many.
@@ -205,8 +234,7 @@ impl Peer {
     }
 
     pub fn send_headers(&mut self, letter: &[u8]) {
-        let (block, _) = split(letter);
-        self.send(&[format!("HEADERS {}\n", block.len()).as_bytes(), block].concat());
+        self.send(&headers(letter));
     }
 
     /// Sends a letter's data; gives the answer.

@@ -19,14 +19,18 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A program of the suite.
 pub fn program(name: &str) -> PathBuf {
     let path = match name {
+        "fetch-mail" => env!("CARGO_BIN_EXE_fetch-mail"),
         "ima-mailbox" => env!("CARGO_BIN_EXE_ima-mailbox"),
         "make-ima-key" => env!("CARGO_BIN_EXE_make-ima-key"),
         "make-ima-message" => env!("CARGO_BIN_EXE_make-ima-message"),
+        "server-check" => env!("CARGO_BIN_EXE_server-check"),
         "server-give-recipient" => env!("CARGO_BIN_EXE_server-give-recipient"),
         "server-handle-incoming-mail" => env!("CARGO_BIN_EXE_server-handle-incoming-mail"),
+        "server-post-office" => env!("CARGO_BIN_EXE_server-post-office"),
         "server-receive" => env!("CARGO_BIN_EXE_server-receive"),
         "server-send-mail" => env!("CARGO_BIN_EXE_server-send-mail"),
         "server-setup" => env!("CARGO_BIN_EXE_server-setup"),
+        "server-user" => env!("CARGO_BIN_EXE_server-user"),
         "show-ima-message" => env!("CARGO_BIN_EXE_show-ima-message"),
         other => panic!("{other} is no program of the suite"),
     };

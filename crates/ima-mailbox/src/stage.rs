@@ -140,6 +140,8 @@ impl Stage {
             ),
         };
         let mut draft = self.begin()?;
+        // Copies are made while links are, when all else is on the disk already.
+        draft.syncing = Syncing::Each;
         let mut buffer = vec![0; BUFFER];
         let mut offset = 0;
         loop {

@@ -134,6 +134,27 @@ impl Command {
     /// Where the program is not there, not executable, or the system is out of
     /// something.
     pub fn start(self, limits: Limits) -> Result<Running, ChildError> {
+        self.start_in(
+            env::vars_os().filter(|(name, _)| is_passed_on(name)),
+            limits,
+        )
+    }
+
+    /// Starts it with all of our environment: a command of the user's own, which
+    /// finds a keyring or an agent by it, and not one that is run for what
+    /// others sent.
+    ///
+    /// # Errors
+    /// As for [`Command::start`].
+    pub fn start_as_user(self, limits: Limits) -> Result<Running, ChildError> {
+        self.start_in(env::vars_os(), limits)
+    }
+
+    fn start_in(
+        self,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        limits: Limits,
+    ) -> Result<Running, ChildError> {
         left::reap();
         let (program, arguments) = self.argv.split_first().ok_or(ChildError::Empty)?;
         let program = locate(program, &self.config_dir)?;
@@ -150,7 +171,7 @@ impl Command {
         let mut child = command
             .args(arguments)
             .env_clear()
-            .envs(env::vars_os().filter(|(name, _)| is_passed_on(name)))
+            .envs(environment)
             .envs(self.env)
             .stdin(self.stdin)
             .stdout(Stdio::piped())

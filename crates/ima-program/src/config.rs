@@ -1,11 +1,13 @@
 //! Configuration files: one a program, `NAME.toml`, wrong in no way or not
 //! taken at all.
 
+mod own;
 mod path;
 mod period;
 mod place;
 mod size;
 
+pub use own::load_own;
 pub use path::ConfigPath;
 pub use period::{LONGEST, Period, PeriodError};
 pub use size::{ByteSize, SizeError};
@@ -89,8 +91,11 @@ pub fn load<T: DeserializeOwned>(
     program: &str,
     option: Option<&Path>,
 ) -> Result<Loaded<T>, ConfigError> {
-    let file = file_of(program, option, env::var_os("EMEMO_CONFIG_DIR"));
-    let file = paths::absolute(&file).unwrap_or(file);
+    read(&file_of(program, option, env::var_os("EMEMO_CONFIG_DIR")))
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<Loaded<T>, ConfigError> {
+    let file = paths::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let octets = match fs::read(&file) {
         Ok(octets) => octets,
         Err(source) => {
@@ -116,7 +121,12 @@ fn file_of(program: &str, option: Option<&Path>, dir: Option<OsString>) -> PathB
     file
 }
 
-fn parse<T: DeserializeOwned>(octets: &[u8], file: &Path) -> Result<T, ConfigError> {
+/// Reads what a file holds, by the rules of [`load`]; `file` is named in errors
+/// only.
+///
+/// # Errors
+/// [`ConfigError::NotUtf8`] or [`ConfigError::Wrong`], with the place.
+pub fn parse<T: DeserializeOwned>(octets: &[u8], file: &Path) -> Result<T, ConfigError> {
     let file = || file.to_path_buf();
     let text = str::from_utf8(octets).map_err(|error| {
         let (line, column) = place::position(octets, error.valid_up_to());

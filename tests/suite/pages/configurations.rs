@@ -8,7 +8,9 @@ use std::process::Command;
 use super::{document, section};
 use crate::site::{Host, Site, code, feed, letter, stderr};
 
-const CONFIGURED: [&str; 3] = [
+const CONFIGURED: [&str; 5] = [
+    "fetch-mail",
+    "server-post-office",
     "server-receive",
     "server-send-mail",
     "server-handle-incoming-mail",
@@ -103,6 +105,7 @@ fn installed(host: &Host, name: &str) -> PathBuf {
     let text = document(&format!("etc/{name}.toml"));
     let text = text
         .replace("/etc/ememo/tls/", &format!("{dir}/tls/"))
+        .replace("/etc/ememo/server-users.toml", &format!("{dir}/users"))
         .replace("/var/lib/ememo/mail/", &format!("{dir}/mail/"));
     let path = host.dir.join("example.toml");
     fs::write(&path, text).expect("written");
@@ -119,8 +122,9 @@ fn started(host: &Host, name: &str, config: &Path) -> Command {
         host.dir.parent().expect("the site").join("ca/ca.pem"),
     );
     match name {
-        "server-receive" => command.args(["--listen", "127.0.0.1:0"]),
+        "server-post-office" | "server-receive" => command.args(["--listen", "127.0.0.1:0"]),
         "server-send-mail" => command.arg("no-such-message"),
+        "fetch-mail" => command.arg("no-such-directory/mail"),
         _ => command.arg("--check"),
     };
     command
@@ -135,7 +139,7 @@ fn each_example_configuration_loads_in_its_program() {
         let command = started(&host, name, &config);
         match name {
             // It listens.
-            "server-receive" => drop(host.start_with(command)),
+            "server-post-office" | "server-receive" => drop(host.start_with(command)),
             // Its configuration was right, and then there was no such file.
             "server-send-mail" => {
                 let output = feed(command, b"");
@@ -144,6 +148,12 @@ fn each_example_configuration_loads_in_its_program() {
                     "{}",
                     stderr(&output)
                 );
+            }
+            // The same, and there was no place for the mailbox.
+            "fetch-mail" => {
+                let output = feed(command, b"");
+                let said = "fetch-mail: cannot open no-such-directory: ";
+                assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
             }
             _ => assert_eq!(code(&feed(command, &letter(&["bob@b.test"], "Hello\n"))), 0),
         }
@@ -177,7 +187,10 @@ fn a_key_that_is_not_known_is_named_with_its_file_and_line() {
             );
         }
 
-        // In a table, too.
+        // In a table, too; the only one of fetch-mail has the keys of its user.
+        if name == "fetch-mail" {
+            continue;
+        }
         fs::write(&config, format!("{right}\nkex = \"x\"\n")).expect("written");
         let output = feed(
             started(&host, name, &config),

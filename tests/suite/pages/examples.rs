@@ -15,6 +15,8 @@ use crate::site::{Site, code, feed, letter, letter_with, program, stderr, stdout
 /// How many displays the EXAMPLES of each page have, and where they are run.
 /// Who adds one runs it too.
 const EXAMPLES: &[(&str, usize, &str)] = &[
+    ("fetch-mail.1", 3, "fetch"),
+    ("fetch-mail.toml.5", 2, "fetch"),
     ("ima-handler.7", 5, "handle_incoming_mail"),
     (
         "ima-mailbox.1",
@@ -25,8 +27,10 @@ const EXAMPLES: &[(&str, usize, &str)] = &[
     ("ima-message.5", 1, "make_show"),
     ("ima.7", 1, "here"),
     ("imdp.7", 7, "external"),
+    ("imrp.7", 5, "office and external"),
     ("make-ima-key.1", 2, "make_show"),
     ("make-ima-message.1", 5, "make_show, and here"),
+    ("server-check.8", 3, "check_host"),
     ("server-give-recipient.8", 2, "here"),
     ("server-handle-incoming-mail.8", 3, "handle_incoming_mail"),
     (
@@ -34,11 +38,15 @@ const EXAMPLES: &[(&str, usize, &str)] = &[
         3,
         "handle_incoming_mail",
     ),
+    ("server-post-office.8", 5, "office and external"),
+    ("server-post-office.toml.5", 1, "office"),
     ("server-receive.8", 4, "here and external"),
     ("server-receive.toml.5", 2, "setup"),
     ("server-send-mail.8", 3, "here"),
     ("server-send-mail.toml.5", 1, "setup"),
-    ("server-setup.8", 3, "setup"),
+    ("server-setup.8", 4, "setup"),
+    ("server-user.8", 4, "users"),
+    ("server-users.toml.5", 1, "users"),
     ("show-ima-message.1", 5, "make_show"),
 ];
 

@@ -10,11 +10,14 @@ use crate::site::{code, run, stdout};
 const ELSEWHERE: &[&str] = &[
     "cat 1",
     "cp 1",
+    "cron 8",
+    "crontab 5",
     "flock 2",
     "grep 1",
     "inetd 8",
     "jq 1",
     "ls 1",
+    "resolv.conf 5",
     "runuser 1",
     "setsid 1",
 ];

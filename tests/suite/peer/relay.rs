@@ -9,29 +9,54 @@ use std::thread;
 /// Passes connections on to a server.
 pub struct Relay {
     pub address: SocketAddr,
-    to_server: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+struct Counts {
+    to_server: AtomicU64,
+    back: AtomicU64,
+    /// Octets that a connection may bring back before it is cut.
+    cut: AtomicU64,
 }
 
 impl Relay {
     pub fn to(server: SocketAddr) -> Relay {
-        let to_server = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&to_server);
+        let counts = Arc::new(Counts {
+            to_server: AtomicU64::new(0),
+            back: AtomicU64::new(0),
+            cut: AtomicU64::new(u64::MAX),
+        });
+        let shared = Arc::clone(&counts);
         let address = each_connection(move |client| {
             let Ok(server) = TcpStream::connect(server) else {
                 return;
             };
             let (other_client, other_server) =
                 (client.try_clone().unwrap(), server.try_clone().unwrap());
-            let nothing = AtomicU64::new(0);
-            thread::spawn(move || pass(other_server, other_client, &nothing));
-            pass(client, server, &count);
+            let counts = Arc::clone(&shared);
+            let most = counts.cut.load(Ordering::SeqCst);
+            thread::spawn(move || {
+                pass(other_server, other_client, &counts.back, most);
+            });
+            pass(client, server, &shared.to_server, u64::MAX);
         });
-        Relay { address, to_server }
+        Relay { address, counts }
     }
 
     /// Octets that went to the server.
     pub fn octets(&self) -> u64 {
-        self.to_server.load(Ordering::SeqCst)
+        self.counts.to_server.load(Ordering::SeqCst)
+    }
+
+    /// Octets that came from the server.
+    pub fn octets_back(&self) -> u64 {
+        self.counts.back.load(Ordering::SeqCst)
+    }
+
+    /// Connections from now on end in both directions after so many octets from
+    /// the server.
+    pub fn cut_after(&self, octets: u64) {
+        self.counts.cut.store(octets, Ordering::SeqCst);
     }
 
     /// A server that says this in plain, and then waits for the other's end.
@@ -70,12 +95,19 @@ fn each_connection(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketA
     address
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, count: &AtomicU64) {
+fn pass(mut from: TcpStream, mut to: TcpStream, count: &AtomicU64, most: u64) {
     let mut buffer = vec![0; 64 << 10];
+    let mut left = most;
     while let Ok(octets @ 1..) = from.read(&mut buffer) {
-        count.fetch_add(octets as u64, Ordering::SeqCst);
-        if to.write_all(&buffer[..octets]).is_err() {
+        let passed = usize::try_from(left).map_or(octets, |left| octets.min(left));
+        count.fetch_add(passed as u64, Ordering::SeqCst);
+        left -= passed as u64;
+        if to.write_all(&buffer[..passed]).is_err() {
             break;
+        }
+        if left == 0 {
+            let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+            return;
         }
     }
     let _ = to.shutdown(Shutdown::Write);

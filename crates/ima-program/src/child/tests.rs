@@ -349,6 +349,16 @@ fn three_descriptors_and_no_more() {
 }
 
 #[test]
+fn only_a_users_own_command_has_all_of_our_environment() {
+    let ours = env::var("CARGO_MANIFEST_DIR").unwrap();
+    let says = || sh("echo \"${CARGO_MANIFEST_DIR-nothing}\"");
+    let (lines, _) = finish(says().start_as_user(within(LONG)).unwrap());
+    assert_eq!(lines, [ours]);
+    let (lines, _) = finish(says().start(within(LONG)).unwrap());
+    assert_eq!(lines, ["nothing"]);
+}
+
+#[test]
 fn arguments_and_group() {
     let (lines, _) = finish(
         command(&[

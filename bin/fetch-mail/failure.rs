@@ -1,0 +1,168 @@
+//! Why mail was not fetched.
+
+use std::io;
+use std::path::PathBuf;
+
+use ima_mailbox::MailboxError;
+use ima_message::{Address, FolderName};
+use ima_program::Exit;
+use ima_program::child::ChildError;
+use ima_program::config::ConfigError;
+use ima_proto::dial::DialError;
+use ima_proto::imrp::ClientError;
+use ima_proto::tls::{IdentityError, SetupError, TlsError, TrustError};
+use ima_proto::users::MAX_PASSWORD;
+
+/// What ends the program before all is done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No address is given.
+    #[error(
+        "whose mail? Name the address: --address bob@b.test, or address = \"bob@b.test\" in fetch-mail.toml"
+    )]
+    NoAddress,
+    /// A server that is no address with a port.
+    #[error("--server {0:?} is not ADDRESS:PORT, like 127.0.0.1:4110 or [::1]:4110")]
+    Server(String),
+    /// More than one way to log in.
+    #[error("{0} and {1} are both given: name one way to log in")]
+    TwoWays(&'static str, &'static str),
+    /// A certificate or a key alone.
+    #[error("`{0}` is given without `{1}` in the configuration: they go together")]
+    HalfPair(&'static str, &'static str),
+    /// The user's certificate.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+    /// Roots or revocation lists.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The cryptography.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+
+    /// A password's file that cannot be read.
+    #[error("{}: this password cannot be read", .path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A password's file that others can read.
+    #[error("{}: others than its owner may read this password: `chmod 600` mends that", .0.display())]
+    OpenToOthers(PathBuf),
+    /// The command that prints the password does not run.
+    #[error("password-command: {0}")]
+    Command(#[from] ChildError),
+    /// The command that prints the password cannot be run at all.
+    #[error("password-command: {0}")]
+    CommandInput(io::Error),
+    /// The command that prints the password failed.
+    #[error("password-command failed (exit status {0}): run it by hand to see why")]
+    CommandFailed(u8),
+    /// There is no password, or none that can be one.
+    #[error("{0} gives no password: its first line has to be one, of 1 to {MAX_PASSWORD} octets")]
+    NoPassword(&'static str),
+    /// Nobody can be asked.
+    #[error(
+        "there is no password, and no terminal to ask at: name password-command, password-file, or certificate and key in fetch-mail.toml"
+    )]
+    NoTerminal(#[source] io::Error),
+
+    /// The directory holds something else than a mailbox.
+    #[error(
+        "{}: this is no mailbox ({:?} is in it): name a directory that is empty or not there yet", .dir.display(), .holds
+    )]
+    NoMailbox {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in it.
+        holds: String,
+    },
+    /// The directory is another account's.
+    #[error("{} holds the mail of {of}: name another directory for {wanted}", .dir.display())]
+    OtherAccount {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it is.
+        of: String,
+        /// For whom mail was to be fetched.
+        wanted: Address,
+    },
+    /// What is kept of the last run is not as it was written.
+    #[error("{}, line {line}: not as fetch-mail writes it: remove the file, and nothing is lost", .path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A file of ours.
+    #[error("cannot {step} {}", .path.display())]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another run goes on.
+    #[error("{}: mail is being fetched into it already", .0.display())]
+    Busy(PathBuf),
+    /// The mailbox here.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
+
+    /// The server was not reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The server is not who it should be, or the connection failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server says no.
+    #[error(
+        "{host} refuses the login of {0}: the password or the certificate is wrong, or there is no such user",
+        host = .0.hostpart()
+    )]
+    Refused(Address),
+    /// The exchange with the server ended.
+    #[error(transparent)]
+    Exchange(#[from] ClientError),
+    /// More folders than are taken.
+    #[error("the server names {0} folders, and at most {most} are taken", most = crate::fetch::MAX_FOLDERS)]
+    TooManyFolders(usize),
+    /// A list of changes that cannot be one.
+    #[error("the server broke the protocol: the tokens in its list of folder {0} do not grow")]
+    List(FolderName),
+    /// Too much of what came was wrong.
+    #[error("the server sends wrong octets again and again: no more is asked of it")]
+    TooMuchDamage,
+    /// The signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    /// A signal came.
+    #[error("ended by a signal; what had come whole is kept, and the next run goes on")]
+    Stopped,
+}
+
+impl Failure {
+    /// What the program exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(_) => Exit::Refused,
+            Self::TooManyFolders(_) | Self::List(_) | Self::TooMuchDamage => Exit::Drop,
+            Self::Exchange(error) if error.is_breach() => Exit::Drop,
+            _ => Exit::Unfinished,
+        }
+    }
+
+    /// A failed system call.
+    pub fn io(step: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { step, path, source }
+    }
+}

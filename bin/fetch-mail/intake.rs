@@ -1,0 +1,219 @@
+//! Messages on their way into a folder here.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::time::{Duration, Instant};
+
+use ima_mailbox::{Batch, Folder, MailboxError};
+use ima_message::{DataError, HeaderBlock, MessageDigest, Part, PartDigest};
+
+use crate::body::{self, Body};
+use crate::failure::Failure;
+use crate::listing::Wanted;
+use crate::mirror::Mirror;
+
+/// What is staged is committed at so many octets,
+const BATCH_OCTETS: u64 = 64 << 20;
+/// at so many messages,
+const BATCH_MESSAGES: usize = 500;
+/// after so much time,
+const BATCH_TIME: Duration = Duration::from_secs(2);
+/// and before an answer of so many octets, which may take long.
+const LONG_ANSWER: u64 = 1 << 20;
+
+/// The messages that are staged and not committed, and the attachments that are
+/// whole and in `partial/`.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    folder: &'a Folder,
+    batch: Option<Batch<'a>>,
+    begun: Instant,
+    whole: HashSet<PartDigest>,
+    staged: Vec<Staged>,
+}
+
+/// A message that is staged, and what is of no use in `partial/` once it is
+/// committed.
+#[derive(Debug)]
+struct Staged {
+    index: usize,
+    digest: MessageDigest,
+    parts: Vec<PartDigest>,
+}
+
+/// A message cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// Its octets are others.
+    #[error(
+        "an attachment that lies here already is damaged ({0}): `ima-mailbox check` finds out which"
+    )]
+    Data(DataError),
+    /// It cannot be read.
+    #[error("an attachment that lies here already cannot be read: {0}")]
+    Read(io::Error),
+    /// Its time is outside the years that can be written.
+    #[error("it came at no time that can be written")]
+    Time,
+}
+
+impl<'a> Intake<'a> {
+    /// Of a folder; nothing so far.
+    pub fn new(folder: &'a Folder) -> Self {
+        Self {
+            folder,
+            batch: None,
+            begun: Instant::now(),
+            whole: HashSet::new(),
+            staged: Vec::new(),
+        }
+    }
+
+    /// An attachment is whole, in `partial/`.
+    pub fn is_whole(&mut self, digest: PartDigest) {
+        self.whole.insert(digest);
+    }
+
+    /// Whether an attachment is here: one that has just come, or one of a
+    /// message in some folder.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn has(&self, mirror: &Mirror, part: &Part) -> Result<bool, Failure> {
+        Ok(self.whole.contains(&part.digest()) || mirror.attachment(self.folder, part)?.is_some())
+    }
+
+    /// Stages a message all of whose attachments are here, and whose header block
+    /// and inline parts were verified.
+    ///
+    /// # Errors
+    /// A fault; the inner error where an attachment is damaged that was here
+    /// before.
+    pub fn stage(
+        &mut self,
+        mirror: &Mirror,
+        wanted: &Wanted,
+        header: &HeaderBlock,
+        body: &Body,
+    ) -> Result<Result<(), Damage>, Failure> {
+        let Some(time) = wanted.time() else {
+            return Ok(Err(Damage::Time));
+        };
+        let Wanted { index, digest, .. } = *wanted;
+        let path = mirror.desk.partial_path(&body::name(digest));
+        let inline = body.inline(header).map_err(Failure::io("read", path))?;
+        let mut batch = match self.batch.take() {
+            Some(batch) => batch,
+            None => {
+                self.begun = Instant::now();
+                self.folder.batch()?
+            }
+        };
+        let attachments: VecDeque<&Part> = header.attachments().map(|(_, part)| part).collect();
+        let parts = attachments.iter().map(|part| part.digest()).collect();
+        let mut data = Data {
+            inline,
+            attachments,
+            current: None,
+            open: &|part| self.open(mirror, part),
+        };
+        let staged = batch.stage(header, &mut data, time);
+        drop(data);
+        self.batch = Some(batch);
+        Ok(match staged {
+            Ok(()) => {
+                self.staged.push(Staged {
+                    index,
+                    digest,
+                    parts,
+                });
+                Ok(())
+            }
+            Err(MailboxError::Data(error)) => Err(Damage::Data(error)),
+            Err(MailboxError::Read(error)) => Err(Damage::Read(error)),
+            Err(error) => return Err(error.into()),
+        })
+    }
+
+    fn open(&self, mirror: &Mirror, part: &Part) -> Result<File, Failure> {
+        let name = part.digest().to_string();
+        let just_come = match self.whole.contains(&part.digest()) {
+            true => mirror.desk.partial(&name)?,
+            false => None,
+        };
+        let found = match just_come {
+            Some(file) => Some(file),
+            None => mirror.attachment(self.folder, part)?,
+        };
+        let gone = Failure::io("find", mirror.desk.partial_path(&name));
+        found.ok_or_else(|| gone(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Whether a message is staged and not committed.
+    pub fn holds(&self, digest: MessageDigest) -> bool {
+        self.staged.iter().any(|staged| staged.digest == digest)
+    }
+
+    /// Whether what is staged is to be committed before so many octets come.
+    pub fn is_due(&self, octets: u64) -> bool {
+        self.batch.as_ref().is_some_and(|batch| {
+            batch.octets() >= BATCH_OCTETS
+                || batch.len() >= BATCH_MESSAGES
+                || octets >= LONG_ANSWER
+                || self.begun.elapsed() >= BATCH_TIME
+        })
+    }
+
+    /// Makes visible and durable what is staged. Gives the places in the listing
+    /// of the messages that are in the mailbox now, and how many of them are new.
+    ///
+    /// # Errors
+    /// A fault; nothing of it is visible then, unless all of it is.
+    pub fn commit(&mut self, mirror: &Mirror) -> Result<(Vec<usize>, usize), Failure> {
+        let staged = std::mem::take(&mut self.staged);
+        let new = match self.batch.take() {
+            Some(batch) => batch.commit()?,
+            None => 0,
+        };
+        for Staged { digest, parts, .. } in &staged {
+            mirror.desk.remove_partial(&body::name(*digest))?;
+            for part in parts {
+                // Messages that wait find it in the folder now.
+                self.whole.remove(part);
+                mirror.desk.remove_partial(&part.to_string())?;
+            }
+        }
+        Ok((staged.iter().map(|staged| staged.index).collect(), new))
+    }
+}
+
+/// The data of a message: its inline parts, then its attachments, each opened
+/// when its turn comes.
+struct Data<'a> {
+    inline: Box<dyn BufRead + 'a>,
+    attachments: VecDeque<&'a Part>,
+    current: Option<File>,
+    open: &'a dyn Fn(&Part) -> Result<File, Failure>,
+}
+
+impl Read for Data<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inline.read(buffer)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        loop {
+            if let Some(file) = &mut self.current {
+                let count = file.read(buffer)?;
+                if count > 0 {
+                    return Ok(count);
+                }
+            }
+            let Some(part) = self.attachments.pop_front() else {
+                return Ok(0);
+            };
+            self.current = Some((self.open)(part).map_err(io::Error::other)?);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The mailbox here, into which mail is fetched.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use ima_mailbox::{Folder, Mailbox, MailboxError};
+use ima_message::{Address, FolderName, Part, Token};
+
+use crate::desk::{self, Desk};
+use crate::failure::Failure;
+use crate::state::State;
+
+/// Beside folders, what the directory of a mailbox holds.
+const OTHERS: [&str; 2] = ["mailbox.toml", "lost+found"];
+
+/// The mailbox, open and locked against other runs.
+#[derive(Debug)]
+pub struct Mirror {
+    mailbox: Mailbox,
+    names: Vec<FolderName>,
+    /// What is no mail.
+    pub desk: Desk,
+    /// How far each folder has come.
+    pub state: State,
+}
+
+impl Mirror {
+    /// Opens the mailbox at a path for the mail of an address. Where there is
+    /// nothing it is made, but no directory above.
+    ///
+    /// # Errors
+    /// Where something else is there, or another's mail; where another run goes
+    /// on; a fault.
+    pub fn open(path: &Path, address: &Address) -> Result<Self, Failure> {
+        // The way to a mailbox may lead through symbolic links.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mailbox = match Mailbox::open(&path) {
+            Err(MailboxError::NoMailbox(path)) => Mailbox::create(&path)?,
+            opened => opened?,
+        };
+        let names = mailbox.names()?;
+        refuse_others(&path, &names)?;
+        let desk = Desk::open(&path)?;
+        let state = State::open(&desk, &path, address)?;
+        Ok(Self {
+            mailbox,
+            names,
+            desk,
+            state,
+        })
+    }
+
+    /// A folder, and how far it has come. Where it is not there it is made, and
+    /// nothing has come, whatever the state says.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn folder(&mut self, name: &FolderName) -> Result<(Folder, Option<Token>), Failure> {
+        if let Some(folder) = self.mailbox.folder(name)? {
+            return Ok((folder, self.state.token(name)));
+        }
+        let folder = self.mailbox.create_folder(name)?;
+        self.names.push(name.clone());
+        Ok((folder, None))
+    }
+
+    /// Everything of a folder before this token is here, durably.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn advance(&mut self, name: &FolderName, token: Token) -> Result<(), Failure> {
+        self.state.advance(&self.desk, name, token)
+    }
+
+    /// An attachment that some message here holds: one of this folder at best.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn attachment(&self, at_best: &Folder, part: &Part) -> Result<Option<File>, Failure> {
+        if let Some(file) = whole(at_best, part)? {
+            return Ok(Some(file));
+        }
+        for name in &self.names {
+            if let Some(folder) = self.mailbox.folder(name)?
+                && let Some(file) = whole(&folder, part)?
+            {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The attachment in a folder, where it has its length.
+fn whole(folder: &Folder, part: &Part) -> Result<Option<File>, Failure> {
+    let Some(file) = folder.attachment(part.digest())? else {
+        return Ok(None);
+    };
+    let is_whole = file
+        .metadata()
+        .is_ok_and(|data| data.len() == part.length());
+    Ok(is_whole.then_some(file))
+}
+
+/// A directory that holds something else was named by mistake.
+fn refuse_others(path: &Path, names: &[FolderName]) -> Result<(), Failure> {
+    let read = Failure::io("read", path);
+    let entries: Result<Vec<OsString>, _> = fs::read_dir(path).and_then(|dir| {
+        dir.map(|entry| entry.map(|entry| entry.file_name()))
+            .collect()
+    });
+    let entries = entries.map_err(read)?;
+    if entries.iter().any(|name| name == desk::NAME) {
+        return Ok(());
+    }
+    let belongs = |name: &OsString| {
+        OTHERS.iter().any(|other| name == other)
+            || names.iter().any(|folder| name == folder.as_str())
+    };
+    match entries.iter().find(|name| !belongs(name)) {
+        None => Ok(()),
+        Some(other) => Err(Failure::NoMailbox {
+            dir: PathBuf::from(path),
+            holds: other.to_string_lossy().into_owned(),
+        }),
+    }
+}
