@@ -52,7 +52,7 @@ pub enum ClientError {
     /// Other octets than those that were asked for.
     #[error("the server broke the protocol: it sent an attachment that was not asked for")]
     Other,
-    /// More octets or fewer than belong to what was asked for.
+    /// More octets than belong to what was asked for.
     #[error(
         "the server broke the protocol: it announced {announced} octets where at most {most} belong"
     )]
@@ -259,8 +259,8 @@ impl<C: Channel> Client<C> {
         Ok(())
     }
 
-    /// Asks for an attachment from an octet on, of which `rest` must follow;
-    /// otherwise as [`Client::ask_message`].
+    /// Asks for an attachment from an octet on, of which `rest` should follow, and
+    /// no more may; otherwise as [`Client::ask_message`].
     ///
     /// # Errors
     /// [`ClientError`].
@@ -432,10 +432,6 @@ fn announced(line: &str, asked: &Asked) -> Result<u64, ClientError> {
         ) => {
             if digest != *wanted {
                 return Err(ClientError::Other);
-            }
-            if octets != *most {
-                let (announced, most) = (octets, *most);
-                return Err(ClientError::Length { announced, most });
             }
             (octets, *most)
         }

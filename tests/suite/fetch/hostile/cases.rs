@@ -100,7 +100,14 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
         "less of an attachment than is announced",
         |line, said| replaced(line, said, "PART", " 8\n", " 7\n"),
         3,
-        "7 octets where at most 8",
+        "it said \"dOK\"",
+        1,
+    ),
+    (
+        "an attachment that has lost its end there",
+        |line, said| replaced(line, said, "PART", " 8\nattached", " 7\nattache"),
+        3,
+        "an attachment of it is not what was announced",
         1,
     ),
     (
