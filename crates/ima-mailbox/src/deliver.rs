@@ -78,7 +78,8 @@ impl Folder {
     }
 
     /// Steps 2 to 4, under the lock, for any number of messages; `again` are
-    /// lines to be written once more. Gives how many messages are new here.
+    /// lines to be written once more for messages that are here. Gives how many
+    /// messages are new.
     fn store(
         &self,
         messages: &[(Incoming, DateTime)],
@@ -86,7 +87,13 @@ impl Folder {
     ) -> Result<usize, MailboxError> {
         let mut journal = Journal::open_to_append(&self.root)?;
         let mut links = Links::default();
-        let mut entries = again.to_vec();
+        let mut entries = Vec::new();
+        for add in again {
+            if self.messages.holds(&name::message(add.digest()))? {
+                entries.push(add.clone());
+            }
+        }
+        let has_again = !entries.is_empty();
         let mut stored = 0;
         let linked = messages
             .iter()
@@ -104,7 +111,7 @@ impl Folder {
             })
             .and_then(|()| match entries.is_empty() {
                 true => Ok(()),
-                false => self.sync_directories(messages),
+                false => self.sync_directories(messages, has_again),
             });
         if let Err(error) = linked {
             links.remove();
@@ -207,9 +214,15 @@ impl Folder {
         Ok(())
     }
 
-    fn sync_directories(&self, messages: &[(Incoming, DateTime)]) -> Result<(), MailboxError> {
+    /// Where others' messages are among them, their attachments may not be on the
+    /// disk yet.
+    fn sync_directories(
+        &self,
+        messages: &[(Incoming, DateTime)],
+        has_others: bool,
+    ) -> Result<(), MailboxError> {
         let mut attachments = messages.iter().flat_map(|(one, _)| one.attachments());
-        if attachments.next().is_some() {
+        if has_others || attachments.next().is_some() {
             self.attachments.sync()?;
         }
         self.messages.sync()

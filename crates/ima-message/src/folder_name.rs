@@ -11,6 +11,8 @@ use unicode_normalization::is_nfc;
 
 /// Letters in a folder's name.
 const MAX_FOLDER_NAME: usize = 64;
+/// Octets of it in UTF-8: what a file's name can have.
+const MAX_OCTETS: usize = 255;
 
 /// The name of a folder: it can be a file name and a word of a protocol.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +22,7 @@ pub struct FolderName(Box<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FolderNameError {
     /// Empty, or too long.
-    #[error("a folder's name has 1 to 64 letters")]
+    #[error("a folder's name has 1 to 64 letters, and at most 255 octets")]
     Length,
     /// Begins with a hyphen.
     #[error("a folder's name does not begin with a hyphen")]
@@ -45,7 +47,7 @@ impl FromStr for FolderName {
     type Err = FolderNameError;
 
     fn from_str(name: &str) -> Result<Self, FolderNameError> {
-        if !(1..=MAX_FOLDER_NAME).contains(&name.chars().count()) {
+        if !(1..=MAX_FOLDER_NAME).contains(&name.chars().count()) || name.len() > MAX_OCTETS {
             return Err(FolderNameError::Length);
         }
         if name.starts_with('-') {
@@ -81,6 +83,7 @@ mod tests {
         for (name, error) in [
             ("", FolderNameError::Length),
             (&*"x".repeat(65), FolderNameError::Length),
+            (&*"\u{20000}".repeat(64), FolderNameError::Length),
             ("-inbox", FolderNameError::Hyphen),
             ("..", FolderNameError::Character('.')),
             ("a/b", FolderNameError::Character('/')),

@@ -73,9 +73,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes the `add` of a message whose files are in the folder already:
-    /// whoever linked them may have died before doing so. Repeating an `add`
-    /// changes nothing.
+    /// Writes the `add` of a message whose files are in the folder already, if
+    /// they are there still: whoever linked them may have died before doing so.
+    /// Repeating an `add` changes nothing.
     pub fn add_again(&mut self, digest: MessageDigest, time: DateTime, octets: u64) {
         self.again.push(Entry::Add {
             digest,

@@ -136,6 +136,8 @@ fn an_add_that_a_dead_process_did_not_write_is_written_again() {
     let mut batch = folder.batch().unwrap();
     let size = letter.whole().len() as u64;
     batch.add_again(letter.header.digest(), at(5), size);
+    // And none of a message that is not there.
+    batch.add_again(Letter::plain("2").header.digest(), at(5), size);
     assert_eq!((batch.len(), batch.is_empty()), (0, false));
     assert_eq!(batch.commit().unwrap(), 0);
     place.holds_exactly(&[&letter]);
