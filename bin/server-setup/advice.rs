@@ -92,16 +92,27 @@ fn login(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
         to,
         "    EMEMO_CONFIG_DIR={dir} server-user certificate {user} --make take-away"
     )?;
-    writeln!(to, "\nThen to fetch the mail into the folder `Mail`:\n")?;
-    let command = format!("    EMEMO_CONFIG_DIR={dir} fetch-mail");
+    writeln!(
+        to,
+        "\nThen to fetch the mail into the folder `Mail`, by the password or by the certificate:\n"
+    )?;
     let listen = plan.post_office_listen().into_iter().next();
-    match listen.filter(|listen| plan.is_local() && listen.port() == 0) {
-        None => writeln!(to, "{command} Mail"),
-        Some(listen) => writeln!(
+    let listen = listen.filter(|_| plan.post_office_here().is_none());
+    let place = listen.map_or_else(String::new, |listen| {
+        format!(" --server {}:PORT", host(listen))
+    });
+    let command = format!("    EMEMO_CONFIG_DIR={dir} fetch-mail{place}");
+    let pair = quoted(&Path::new("take-away").join(&address));
+    writeln!(to, "{command} Mail")?;
+    writeln!(
+        to,
+        "{command} --certificate {pair}.pem --key {pair}.key Mail"
+    )?;
+    match listen {
+        None => Ok(()),
+        Some(_) => writeln!(
             to,
-            "{command} --server {}:PORT Mail\n\n\
-             where PORT is the one that the log of server-post-office names, event=listening.",
-            host(listen)
+            "\nwhere PORT is the one that the log of server-post-office names, event=listening."
         ),
     }
 }

@@ -1,6 +1,6 @@
 //! What is to be set up: the options, checked.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{self, Path, PathBuf};
 use std::slice;
 
@@ -147,10 +147,15 @@ impl Plan {
         self.listen.iter().all(|listen| listen.ip().is_loopback())
     }
 
-    /// Where the post office is reached from this machine alone, if that is known.
+    /// Where the post office is reached from this machine, if its port is known.
     pub(crate) fn post_office_here(&self) -> Option<SocketAddr> {
-        let mut here = self.post_office_listen().into_iter();
-        here.find(|listen| self.is_local() && listen.port() != 0)
+        let mut all = self.post_office_listen().into_iter();
+        let mut here = all.find(|listen| listen.port() != 0)?;
+        if here.ip().is_unspecified() {
+            // A socket for all addresses of IPv6 takes IPv4 too.
+            here.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Some(here)
     }
 
     /// `roots` of the configuration files.
@@ -259,6 +264,15 @@ mod tests {
         ] {
             let plan = plan(&format!("/d --host b.test{listen}")).unwrap();
             assert_eq!(plan.post_office_listen(), [post_office.parse().unwrap()]);
+            let here = match post_office {
+                "[::]:4110" => Some("127.0.0.1:4110"),
+                "127.0.0.1:0" => None,
+                other => Some(other),
+            };
+            assert_eq!(
+                plan.post_office_here(),
+                here.map(|here| here.parse().unwrap())
+            );
         }
     }
 

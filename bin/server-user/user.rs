@@ -46,10 +46,12 @@ pub(crate) fn add(
     };
     Ok(format!(
         "{user} is a user now, in {}.\n{made}\
-         They cannot log in yet: set a password with `server-user password {user}`, or enrol a\n\
-         certificate with `server-user certificate {user}`. Mail for them needs a route to\n\
-         {text}/inbox in server-handle-incoming-mail.toml.\n",
-        file.display()
+         They cannot log in yet: set a password with `server-user password {user}`, or make a\n\
+         certificate with `server-user certificate {user} --make DIR`. For mail to arrive, put\n\
+         into [routes] of server-handle-incoming-mail.toml:\n\n    \
+         \"{user}\" = {{ inbox = {} }}\n",
+        file.display(),
+        toml_edit::Value::from(format!("{text}/inbox"))
     ))
 }
 

@@ -38,7 +38,20 @@ fn what_is_printed_can_be_run_as_it_stands() {
     assert!(listed.starts_with(bob), "{listed}");
     assert!(place.path("take-away/bob@b.test.key").is_file());
     let fetch = after("\nThen to fetch the mail");
-    assert!(fetch.ends_with(r"it'\''s here' fetch-mail Mail"), "{fetch}");
+    let (by_password, by_certificate) = fetch.split_once('\n').unwrap();
+    let begin = r"it'\''s here' fetch-mail ";
+    assert!(by_password.ends_with(&format!("{begin}Mail")), "{fetch}");
+    let pair = "--certificate take-away/bob@b.test.pem --key take-away/bob@b.test.key";
+    assert!(
+        by_certificate.ends_with(&format!("{begin}{pair} Mail")),
+        "{fetch}"
+    );
+    // It leads to the server that would be started here.
+    let config = place.read("it's here/fetch-mail.toml");
+    assert!(
+        config.contains("\"b.test\" = \"127.0.0.1:4110\"\n"),
+        "{config}"
+    );
     assert!(
         text.contains("Inboxes are there for dave@b.test too."),
         "{text}"
