@@ -60,6 +60,9 @@ impl Mirror {
         if let Some(folder) = self.mailbox.folder(name)? {
             return Ok((folder, self.state.token(name)));
         }
+        // Its token must not outlive it: whoever finds the new folder and the old
+        // token would pass over all that was in the old one.
+        self.state.forget(&self.desk, name)?;
         let folder = self.mailbox.create_folder(name)?;
         self.names.push(name.clone());
         Ok((folder, None))

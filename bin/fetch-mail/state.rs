@@ -77,6 +77,17 @@ impl State {
         self.write(desk)
     }
 
+    /// Nothing of a folder is here; brings that onto the disk.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn forget(&mut self, desk: &Desk, folder: &FolderName) -> Result<(), Failure> {
+        match self.tokens.remove(folder) {
+            Some(_) => self.write(desk),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets folders that the server has no more; that goes onto the disk with
     /// the next change.
     pub fn keep(&mut self, is_there: impl Fn(&FolderName) -> bool) {

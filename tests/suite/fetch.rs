@@ -6,6 +6,7 @@ mod hostile;
 mod logins;
 mod mirroring;
 mod places;
+mod removed;
 mod runs;
 
 use std::collections::BTreeMap;
