@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ima_message::Address;
-use ima_program::config::{ConfigPath, Loaded, Period, load_own};
+use ima_program::config::{ConfigError, ConfigPath, Loaded, Period, load_own};
 use ima_proto::dial::{Dialler, Dns, Hosts, Service};
 use ima_proto::imrp::{ALPN, Times};
 use ima_proto::tls::{ClientSide, PeerVerifier, RootSource, UserCertificate};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::PROGRAM;
 use crate::args::Args;
 use crate::failure::Failure;
+use crate::password::refuse_open;
 
 /// The file as it is written.
 #[derive(Debug, Deserialize)]
@@ -91,7 +93,11 @@ impl Account {
     /// # Errors
     /// What is missing or wrong in them.
     pub fn open(args: &Args) -> Result<Self, Failure> {
-        let loaded = load_own::<Config>(PROGRAM, args.config.as_deref())?;
+        let loaded = load_own::<Config>(PROGRAM, args.config.as_deref());
+        let loaded = loaded.map_err(|error| match error {
+            ConfigError::NotThere { file } => Failure::NoConfig(file),
+            error => error.into(),
+        })?;
         let (config, dir) = match loaded {
             Some(Loaded { value, dir, .. }) => (value, dir),
             None => (Config::default(), env::current_dir().unwrap_or_default()),
@@ -100,7 +106,13 @@ impl Account {
         let address = address.ok_or(Failure::NoAddress)?;
         let proof = proof(args, &config, &dir)?;
         let certificate = match &proof {
-            Proof::Certificate(certificate, key) => Some(UserCertificate::load(certificate, key)?),
+            Proof::Certificate(certificate, key) => {
+                // One that is not there is for the other to name.
+                if let Ok(metadata) = fs::metadata(key) {
+                    refuse_open(key, &metadata, "key")?;
+                }
+                Some(UserCertificate::load(certificate, key)?)
+            }
             _ => None,
         };
         let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
@@ -113,10 +125,14 @@ impl Account {
             None => config.hosts,
         };
         let tls = ClientSide::for_user(certificate, verifier, ALPN)?;
+        let mut dialler = Dialler::new(hosts, Service::IMRP, config.dns, config.connect_timeout.0);
+        if args.server.is_some() {
+            dialler = dialler.with_hosts_of("--server");
+        }
         Ok(Self {
             address,
             proof,
-            dialler: Dialler::new(hosts, Service::IMRP, config.dns, config.connect_timeout.0),
+            dialler,
             tls,
             times: Times {
                 idle: config.idle_timeout.0,

@@ -1,14 +1,16 @@
 //! Why mail was not fetched.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use ima_mailbox::MailboxError;
-use ima_message::{Address, FolderName};
+use ima_message::{Address, FolderName, Hostpart};
 use ima_program::Exit;
 use ima_program::child::ChildError;
 use ima_program::config::ConfigError;
 use ima_proto::dial::DialError;
+use ima_proto::framing::WireError;
 use ima_proto::imrp::ClientError;
 use ima_proto::tls::{IdentityError, SetupError, TlsError, TrustError};
 use ima_proto::users::MAX_PASSWORD;
@@ -19,6 +21,11 @@ pub enum Failure {
     /// The configuration file.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The configuration file that was named is not there.
+    #[error(
+        "{}: there is no such file: fetch-mail.toml(5) says how to write it, and --config FILE or EMEMO_CONFIG_DIR=DIRECTORY choose another", .0.display()
+    )]
+    NoConfig(PathBuf),
     /// No address is given.
     #[error(
         "whose mail? Name the address: --address bob@b.test, or address = \"bob@b.test\" in fetch-mail.toml"
@@ -51,9 +58,19 @@ pub enum Failure {
         /// What the system says.
         source: io::Error,
     },
-    /// A password's file that others can read.
-    #[error("{}: others than its owner may read this password: `chmod 600` mends that", .0.display())]
-    OpenToOthers(PathBuf),
+    /// A password's file that is no file.
+    #[error(
+        "{}: this is no regular file, and only in one a password is looked for; what a program prints can be had by password-command in fetch-mail.toml", .0.display()
+    )]
+    NoRegularFile(PathBuf),
+    /// A password's file, or a key's, that others can read.
+    #[error("{}: others than its owner may read this {what}: `chmod 600` mends that", .path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        what: &'static str,
+    },
     /// The command that prints the password does not run.
     #[error("password-command: {0}")]
     Command(#[from] ChildError),
@@ -65,10 +82,18 @@ pub enum Failure {
     CommandFailed(u8),
     /// There is no password, or none that can be one.
     #[error("{0} gives no password: its first line has to be one, of 1 to {MAX_PASSWORD} octets")]
-    NoPassword(&'static str),
+    NoPassword(String),
+    /// A password that cannot be one.
+    #[error(
+        "{0}: a password is text in UTF-8 without control characters: is there a carriage return at the end of the line?"
+    )]
+    NotText(String),
+    /// The user was asked, and typed nothing.
+    #[error("no password was typed, and so nothing was fetched")]
+    NothingTyped,
     /// Nobody can be asked.
     #[error(
-        "there is no password, and no terminal to ask at: name password-command, password-file, or certificate and key in fetch-mail.toml"
+        "there is no password, and no terminal to ask at: name --password-file, or in fetch-mail.toml password-command, password-file, or certificate and key"
     )]
     NoTerminal(#[source] io::Error),
 
@@ -122,16 +147,37 @@ pub enum Failure {
     Dial(#[from] DialError),
     /// The server is not who it should be, or the connection failed.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The server says no.
+    Tls(TlsError),
+    /// The server's certificate is of an authority that is not believed.
     #[error(
-        "{host} refuses the login of {0}: the password or the certificate is wrong, or there is no such user",
+        "{0} (roots is a key in fetch-mail.toml; without it, it is the operating system's store, or what SSL_CERT_FILE names)"
+    )]
+    Stray(TlsError),
+    /// The server says no to a password.
+    #[error(
+        "{host} refuses the login of {0}: the password is wrong, there is no such user, or too many logins failed lately: then wait some minutes",
         host = .0.hostpart()
     )]
-    Refused(Address),
-    /// The exchange with the server ended.
+    PasswordRefused(Address),
+    /// The server says no to a certificate.
+    #[error(
+        "{host} refuses the login of {0}: it does not know this certificate as that user's; server-user(8) tells it",
+        host = .0.hostpart()
+    )]
+    CertificateRefused(Address),
+    /// The exchange with the server ended, on its way to [`Failure::Ended`].
     #[error(transparent)]
     Exchange(#[from] ClientError),
+    /// The exchange with this server ended.
+    #[error("{host}: {}{}", Said(.error), GoesOn(.error, *.is_in))]
+    Ended {
+        /// The mail domain.
+        host: Hostpart,
+        /// How.
+        error: ClientError,
+        /// Whether the user was logged in.
+        is_in: bool,
+    },
     /// More folders than are taken.
     #[error("the server names {0} folders, and at most {most} are taken", most = crate::fetch::MAX_FOLDERS)]
     TooManyFolders(usize),
@@ -153,9 +199,9 @@ impl Failure {
     /// What the program exits with.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Refused(_) => Exit::Refused,
+            Self::PasswordRefused(_) | Self::CertificateRefused(_) => Exit::Refused,
             Self::TooManyFolders(_) | Self::List(_) | Self::TooMuchDamage => Exit::Drop,
-            Self::Exchange(error) if error.is_breach() => Exit::Drop,
+            Self::Exchange(error) | Self::Ended { error, .. } if error.is_breach() => Exit::Drop,
             _ => Exit::Unfinished,
         }
     }
@@ -164,5 +210,40 @@ impl Failure {
     pub fn io(step: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { step, path, source }
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Stray { .. } => Self::Stray(error),
+            error => Self::Tls(error),
+        }
+    }
+}
+
+/// How an exchange ended, to somebody to whom the other side is the server.
+struct Said<'a>(&'a ClientError);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ClientError::Wire(WireError::Closed) => f.write_str("the server closed the connection"),
+            ClientError::Wire(WireError::TimedOut) => f.write_str("the server took too long"),
+            ClientError::Ended(words) => write!(f, "the server ended the session: \"{words}\""),
+            error => error.fmt(f),
+        }
+    }
+}
+
+/// What is true of a run that began to fetch, and was broken off by no rule.
+struct GoesOn<'a>(&'a ClientError, bool);
+
+impl fmt::Display for GoesOn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 && !self.0.is_breach() {
+            true => f.write_str("; the next run goes on where this one stopped"),
+            false => Ok(()),
+        }
     }
 }

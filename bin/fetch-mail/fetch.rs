@@ -32,7 +32,8 @@ pub fn fetch(session: &mut Session, mirror: &mut Mirror) -> Result<Exit, Failure
         tally: &mut tally,
     }
     .fetch();
-    progress.end(tally.stored);
+    let is_all = outcome.is_ok() && tally.exit() == Exit::Done;
+    progress.end(tally.stored, tally.octets, is_all);
     tally.say();
     outcome.map_err(|failure| session.cause(failure))?;
     Ok(tally.exit())
@@ -85,6 +86,11 @@ impl Run<'_> {
         let mut changed = Vec::new();
         for status in folders {
             let (folder, since) = self.mirror.folder(&status.name)?;
+            // What the state says holds of a folder whose journal is there.
+            if let Err(fault) = folder.token() {
+                self.tally.spoiled(&status.name, &fault);
+                continue;
+            }
             if since != Some(status.token) {
                 let name = status.name;
                 changed.push(Changed {

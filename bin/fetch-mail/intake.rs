@@ -38,8 +38,20 @@ pub struct Intake<'a> {
 #[derive(Debug)]
 struct Staged {
     index: usize,
+    octets: u64,
     digest: MessageDigest,
     parts: Vec<PartDigest>,
+}
+
+/// What is in the mailbox now.
+#[derive(Debug)]
+pub struct Committed {
+    /// The places of the messages in the listing.
+    pub places: Vec<usize>,
+    /// How many of them are new.
+    pub new: usize,
+    /// The octets of all of them, attachments included.
+    pub octets: u64,
 }
 
 /// A message cannot be put together.
@@ -112,6 +124,8 @@ impl<'a> Intake<'a> {
         };
         let attachments: VecDeque<&Part> = header.attachments().map(|(_, part)| part).collect();
         let parts = attachments.iter().map(|part| part.digest()).collect();
+        let lengths = header.parts().iter().map(Part::length);
+        let octets = lengths.fold(header.as_bytes().len() as u64, u64::saturating_add);
         let mut data = Data {
             inline,
             attachments,
@@ -125,6 +139,7 @@ impl<'a> Intake<'a> {
             Ok(()) => {
                 self.staged.push(Staged {
                     index,
+                    octets,
                     digest,
                     parts,
                 });
@@ -165,12 +180,11 @@ impl<'a> Intake<'a> {
         })
     }
 
-    /// Makes visible and durable what is staged. Gives the places in the listing
-    /// of the messages that are in the mailbox now, and how many of them are new.
+    /// Makes visible and durable what is staged.
     ///
     /// # Errors
     /// A fault; nothing of it is visible then, unless all of it is.
-    pub fn commit(&mut self, mirror: &Mirror) -> Result<(Vec<usize>, usize), Failure> {
+    pub fn commit(&mut self, mirror: &Mirror) -> Result<Committed, Failure> {
         let staged = std::mem::take(&mut self.staged);
         let new = match self.batch.take() {
             Some(batch) => batch.commit()?,
@@ -184,7 +198,12 @@ impl<'a> Intake<'a> {
                 mirror.desk.remove_partial(&part.to_string())?;
             }
         }
-        Ok((staged.iter().map(|staged| staged.index).collect(), new))
+        let octets = staged.iter().map(|staged| staged.octets);
+        Ok(Committed {
+            places: staged.iter().map(|staged| staged.index).collect(),
+            new,
+            octets: octets.fold(0, u64::saturating_add),
+        })
     }
 }
 

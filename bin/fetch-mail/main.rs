@@ -48,9 +48,20 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Exit, Failure> {
     let account = Account::open(args)?;
     descriptors::raise_limit();
-    let mut mirror = Mirror::open(&args.directory, &account.address)?;
+    let open = || Mirror::open(&args.directory, &account.address);
+    let is_there = mirror::look(&args.directory)?;
+    // Somebody may be long in typing it: nothing is locked before.
     let password = password::password(&account.proof, &account.address)?;
+    let here = is_there.then(open).transpose()?;
     let mut session = Session::open(&account, password.as_deref())?;
+    // A directory is made for no one who is not let in.
+    let mut mirror = match here.map_or_else(open, Ok) {
+        Ok(mirror) => mirror,
+        Err(failure) => {
+            session.end();
+            return Err(failure);
+        }
+    };
     let exit = fetch::fetch(&mut session, &mut mirror)?;
     session.end();
     Ok(exit)

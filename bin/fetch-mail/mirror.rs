@@ -14,6 +14,27 @@ use crate::state::State;
 /// Beside folders, what the directory of a mailbox holds.
 const OTHERS: [&str; 2] = ["mailbox.toml", "lost+found"];
 
+/// Whether something is at a path for which [`Mirror::open`] can be asked;
+/// where nothing is, it can be made there. Nothing is locked or made.
+///
+/// # Errors
+/// Where it is something else than a mailbox, or there is no directory above; a
+/// fault.
+pub fn look(path: &Path) -> Result<bool, Failure> {
+    if fs::symlink_metadata(path).is_ok() {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        refuse_others(&path, &Mailbox::open(&path)?.names()?)?;
+        return Ok(true);
+    }
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => path,
+    };
+    fs::metadata(above.join(".")).map_err(Failure::io("open", above))?;
+    Ok(false)
+}
+
 /// The mailbox, open and locked against other runs.
 #[derive(Debug)]
 pub struct Mirror {

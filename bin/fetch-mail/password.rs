@@ -1,7 +1,7 @@
 //! Where the password comes from.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -11,6 +11,7 @@ use ima_message::Address;
 use ima_program::Exit;
 use ima_program::child::{Command, Event, Group, Limits};
 use ima_proto::users::MAX_PASSWORD;
+use rustix::fs::{Mode, OFlags, open};
 
 use crate::config::Proof;
 use crate::failure::Failure;
@@ -19,6 +20,8 @@ use crate::failure::Failure;
 const COMMAND_TIME: Duration = Duration::from_secs(120);
 /// The permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
+/// The key of a command.
+const COMMAND: &str = "password-command";
 
 /// The password; none where a certificate takes its place.
 ///
@@ -27,14 +30,31 @@ const OTHERS: u32 = 0o077;
 pub fn password(proof: &Proof, address: &Address) -> Result<Option<Vec<u8>>, Failure> {
     let (from, password) = match proof {
         Proof::Certificate(..) => return Ok(None),
-        Proof::Command(argv, dir) => ("password-command", of_command(argv, dir)?),
-        Proof::File(path) => ("the password's file", of_file(path)?),
-        Proof::Terminal => ("the terminal", of_terminal(address)?),
+        Proof::Command(argv, dir) => (COMMAND.to_owned(), of_command(argv, dir)?),
+        Proof::File(path) => (path.display().to_string(), of_file(path)?),
+        Proof::Terminal => ("the terminal".to_owned(), of_terminal(address)?),
     };
-    let is_one = (1..=MAX_PASSWORD).contains(&password.len());
-    is_one
-        .then_some(Some(password))
-        .ok_or(Failure::NoPassword(from))
+    if !(1..=MAX_PASSWORD).contains(&password.len()) {
+        return Err(Failure::NoPassword(from));
+    }
+    match str::from_utf8(&password) {
+        Ok(text) if !text.contains(char::is_control) => Ok(Some(password)),
+        _ => Err(Failure::NotText(from)),
+    }
+}
+
+/// A file with a secret in it must be its owner's alone.
+///
+/// # Errors
+/// [`Failure::OpenToOthers`].
+pub fn refuse_open(path: &Path, metadata: &Metadata, what: &'static str) -> Result<(), Failure> {
+    match metadata.mode() & OTHERS {
+        0 => Ok(()),
+        _ => Err(Failure::OpenToOthers {
+            path: path.to_owned(),
+            what,
+        }),
+    }
 }
 
 /// The first line that a command prints.
@@ -59,9 +79,13 @@ fn of_command(argv: &[String], dir: &Path) -> Result<Vec<u8>, Failure> {
             Event::Exited(exit) => return Err(Failure::CommandFailed(exit.code())),
         }
     }
-    // What is not text was replaced, so that it is not the password any more.
-    let first = first.filter(|line| !line.contains(char::REPLACEMENT_CHARACTER));
-    Ok(first.unwrap_or_default().into_bytes())
+    match first {
+        // What is not text was replaced, so that it is not the password any more.
+        Some(line) if line.contains(char::REPLACEMENT_CHARACTER) => {
+            Err(Failure::NotText(COMMAND.to_owned()))
+        }
+        line => Ok(line.unwrap_or_default().into_bytes()),
+    }
 }
 
 /// The first line of a file that nobody else may read.
@@ -70,11 +94,15 @@ fn of_file(path: &Path) -> Result<Vec<u8>, Failure> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    // A pipe that nobody writes to would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
+    let file = File::from(file);
     let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.mode() & OTHERS != 0 {
-        return Err(Failure::OpenToOthers(path.to_owned()));
+    if !metadata.is_file() {
+        return Err(Failure::NoRegularFile(path.to_owned()));
     }
+    refuse_open(path, &metadata, "password")?;
     let mut line = Vec::new();
     // One octet over the limit shows that it is passed, beside the LF.
     BufReader::new(file.take(MAX_PASSWORD as u64 + 2))
@@ -89,10 +117,13 @@ fn of_file(path: &Path) -> Result<Vec<u8>, Failure> {
 /// What the user types, unseen.
 fn of_terminal(address: &Address) -> Result<Vec<u8>, Failure> {
     let typed = rpassword::prompt_password(format!("Password of {address}: "));
-    typed
-        .map(String::into_bytes)
-        .map_err(|error| match error.kind() {
+    match typed {
+        Ok(typed) if typed.is_empty() => Err(Failure::NothingTyped),
+        Ok(typed) => Ok(typed.into_bytes()),
+        Err(error) => Err(match error.kind() {
             io::ErrorKind::Interrupted => Failure::Stopped,
+            io::ErrorKind::UnexpectedEof => Failure::NothingTyped,
             _ => Failure::NoTerminal(error),
-        })
+        }),
+    }
 }

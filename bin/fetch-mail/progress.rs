@@ -13,7 +13,6 @@ pub struct Progress {
     is_seen: bool,
     expected: u64,
     messages: u64,
-    octets: u64,
 }
 
 impl Progress {
@@ -24,7 +23,6 @@ impl Progress {
             is_seen: io::stderr().is_terminal(),
             expected: 0,
             messages: 0,
-            octets: 0,
         }
     }
 
@@ -53,27 +51,24 @@ impl Progress {
         self.bar.inc(octets);
     }
 
-    /// So many octets came from the server.
-    pub fn came(&mut self, octets: u64) {
-        self.octets = self.octets.saturating_add(octets);
-        self.octets(octets);
-    }
-
     /// A message is dealt with.
     pub fn message(&mut self) {
         self.messages = self.messages.saturating_add(1);
         self.show();
     }
 
-    /// The end: so many messages are new in the mailbox.
-    pub fn end(&self, stored: usize) {
+    /// The end: so many messages of so many octets are new in the mailbox, and
+    /// that is all that there was, or not.
+    pub fn end(&self, stored: usize, octets: u64, is_all: bool) {
         self.bar.finish_and_clear();
         if self.is_seen {
-            say(&match stored {
-                0 => "nothing new".to_owned(),
-                1 => format!("1 new message, {}", HumanBytes(self.octets)),
-                stored => format!("{stored} new messages, {}", HumanBytes(self.octets)),
-            });
+            match stored {
+                0 if is_all => say("nothing new"),
+                // What is said of the rest is enough.
+                0 => {}
+                1 => say(&format!("1 new message, {}", HumanBytes(octets))),
+                stored => say(&format!("{stored} new messages, {}", HumanBytes(octets))),
+            }
         }
     }
 

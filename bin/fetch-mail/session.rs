@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use ima_message::Hostpart;
 use ima_proto::imrp::Client;
 use ima_proto::tls::{Secure, connect_as_user};
 
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 pub struct Session {
     /// The exchange.
     pub client: Client<Secure>,
+    host: Hostpart,
     stopped: Arc<AtomicBool>,
 }
 
@@ -24,12 +26,13 @@ impl Session {
     /// Finds the server, connects to it, and logs in.
     ///
     /// # Errors
-    /// [`Failure::Refused`] where the server says no; what else went wrong.
+    /// [`Failure::PasswordRefused`] or [`Failure::CertificateRefused`] where the
+    /// server says no; what else went wrong.
     pub fn open(account: &Account, password: Option<&[u8]>) -> Result<Self, Failure> {
         let host = account.address.hostpart();
         let socket = Arc::new(account.dialler.dial(host)?);
         let stopped = stop_at_signals(Arc::clone(&socket))?;
-        let named = |failure| Self::named(&stopped, failure);
+        let named = |failure| named(failure, host, &stopped, false);
         let secure = connect_as_user(socket, &account.tls, host).map_err(|e| named(e.into()))?;
         let mut client = Client::new(secure, account.times);
         let address = &account.address;
@@ -38,8 +41,20 @@ impl Session {
             None => client.log_in_by_certificate(address),
         };
         match is_in.map_err(|e| named(e.into()))? {
-            true => Ok(Self { client, stopped }),
-            false => Err(Failure::Refused(address.clone())),
+            true => Ok(Self {
+                client,
+                host: host.clone(),
+                stopped,
+            }),
+            false => {
+                // Without it, the connection broke off to the server's mind.
+                let _ = client.done();
+                let address = address.clone();
+                Err(match password {
+                    Some(_) => Failure::PasswordRefused(address),
+                    None => Failure::CertificateRefused(address),
+                })
+            }
         }
     }
 
@@ -48,9 +63,10 @@ impl Session {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// Why the exchange failed: a signal closes the connection.
+    /// Why the exchange failed, and with which server: a signal closes the
+    /// connection.
     pub fn cause(&self, failure: Failure) -> Failure {
-        Self::named(&self.stopped, failure)
+        named(failure, &self.host, &self.stopped, true)
     }
 
     /// Says the end and closes.
@@ -58,14 +74,20 @@ impl Session {
         // All that was asked for is here; how the server closes changes nothing.
         let _ = self.client.done();
     }
+}
 
-    fn named(stopped: &AtomicBool, failure: Failure) -> Failure {
-        match failure {
-            Failure::Exchange(_) | Failure::Tls(_) if stopped.load(Ordering::SeqCst) => {
-                Failure::Stopped
-            }
-            failure => failure,
+/// A failure, with the server whose exchange it ended, before or after the login.
+fn named(failure: Failure, host: &Hostpart, stopped: &AtomicBool, is_in: bool) -> Failure {
+    match failure {
+        Failure::Exchange(_) | Failure::Tls(_) if stopped.load(Ordering::SeqCst) => {
+            Failure::Stopped
         }
+        Failure::Exchange(error) => Failure::Ended {
+            host: host.clone(),
+            error,
+            is_in,
+        },
+        failure => failure,
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, Write as _};
 
+use ima_mailbox::MailboxError;
 use ima_message::{FolderName, MessageDigest};
 use ima_program::Exit;
 use ima_program::escape::visible;
+use ima_program::report::chain;
 
 use crate::PROGRAM;
 
@@ -17,6 +19,8 @@ const SAID: usize = 20;
 pub struct Tally {
     /// Messages that are new in the mailbox here.
     pub stored: usize,
+    /// Their octets, attachments included.
+    pub octets: u64,
     /// Why messages did not come. What was deleted on the server since it was
     /// listed is among them until it is listed again.
     missing: Notes,
@@ -56,6 +60,14 @@ impl Tally {
     /// Something did not come, and may come later.
     pub fn miss(&mut self, text: String) {
         self.missing.add(text);
+    }
+
+    /// Nothing can be stored in a folder here.
+    pub fn spoiled(&mut self, folder: &FolderName, fault: &MailboxError) {
+        let why = chain(fault);
+        self.miss(format!(
+            "{folder}: nothing is fetched into this folder: {why}: `ima-mailbox check` says more, and a folder that is moved out of the mailbox is fetched anew"
+        ));
     }
 
     /// Of what did not come nothing is known any more: it is listed again.

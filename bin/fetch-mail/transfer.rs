@@ -198,7 +198,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
         } = &mut *self.run;
         let mut body = Body::new();
         let answer = session.client.answer(&mut |octets: &[u8]| {
-            progress.came(octets.len() as u64);
+            progress.octets(octets.len() as u64);
             body.take(&mirror.desk, wanted.digest, octets)
         });
         match answer {
@@ -283,7 +283,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
             ..
         } = &mut *self.run;
         let answer = session.client.answer(&mut |octets: &[u8]| {
-            progress.came(octets.len() as u64);
+            progress.octets(octets.len() as u64);
             coming.take(&mirror.desk, octets)
         });
         match answer.map_err(unsunk)? {
@@ -339,9 +339,14 @@ impl<'a, 'r> Transfer<'a, 'r> {
 
     /// Makes visible and durable what is staged; then the token goes on.
     fn commit(&mut self) -> Result<(), Failure> {
-        let (places, new) = self.intake.commit(self.run.mirror)?;
-        self.run.tally.stored = self.run.tally.stored.saturating_add(new);
-        places.into_iter().for_each(|index| self.settle(index));
+        let committed = self.intake.commit(self.run.mirror)?;
+        let tally = &mut *self.run.tally;
+        tally.stored = tally.stored.saturating_add(committed.new);
+        tally.octets = tally.octets.saturating_add(committed.octets);
+        committed
+            .places
+            .into_iter()
+            .for_each(|index| self.settle(index));
         match self.listing.token(self.settled) {
             Some(token) => self.run.mirror.advance(self.name, token),
             None => Ok(()),

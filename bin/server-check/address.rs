@@ -180,12 +180,12 @@ fn connect(found: &mut Address) -> Option<TcpStream> {
         Err(error) => match error.kind() {
             ErrorKind::ConnectionRefused => (
                 Outcome::Wrong,
-                "nobody listens: start the server there, or take the address out of DNS".to_owned(),
+                "nobody listens: start the server there, or take the address out of DNS (or of [hosts] here)".to_owned(),
             ),
             ErrorKind::TimedOut => (
                 Outcome::Wrong,
                 format!(
-                    "no answer within {} s: the machine is down, or a firewall drops connections; let the port through, or take the address out of DNS",
+                    "no answer within {} s: the machine is down, or a firewall drops connections; let the port through, or take the address out of DNS (or of [hosts] here)",
                     CONNECT.as_secs()
                 ),
             ),

@@ -144,7 +144,7 @@ fn chain(judged: &Judged) -> Vec<Finding> {
         };
         return vec![
             Finding::good("chain", format!("{came} to a root that is trusted here")),
-            Finding::good("usage", "they may be used by a server"),
+            Finding::good("usage", "its certificates may be used by a server"),
         ];
     };
     let mut findings = vec![Finding::wrong(check(*about), error.to_string())];

@@ -12,6 +12,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -35,8 +36,14 @@ impl Place {
         b.open_office(&[Entry::new("bob").with(&bob)]);
         let place = Place { site, b, bob };
         fs::write(place.file("bob.pem"), place.bob.certificate_pem()).unwrap();
-        fs::write(place.file("bob.key"), place.bob.key_pem()).unwrap();
+        place.write_key("bob.key", &place.bob);
         place
+    }
+
+    /// Writes the key of an identity, for its owner alone.
+    pub fn write_key(&self, name: &str, identity: &Identity) {
+        fs::write(self.file(name), identity.key_pem()).unwrap();
+        fs::set_permissions(self.file(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

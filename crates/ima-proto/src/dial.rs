@@ -52,7 +52,7 @@ pub enum DialError {
         within: Duration,
     },
     /// No address answered.
-    #[error("{host} cannot be reached: {}{}", List(attempts), How(way, *service, host))]
+    #[error("{host} cannot be reached: {}{}", List(attempts), How(way, *service, host, hosts_of))]
     Unreachable {
         /// The mail domain.
         host: Hostpart,
@@ -60,6 +60,8 @@ pub enum DialError {
         service: Service,
         /// How its servers were found.
         way: Way,
+        /// What says so, for [`Way::Hosts`].
+        hosts_of: &'static str,
         /// What was tried, and what became of it.
         attempts: Vec<Attempt>,
     },
@@ -114,6 +116,8 @@ pub struct Dialler {
     service: Service,
     dns: Dns,
     connect_timeout: Duration,
+    /// What the hosts were given in, for messages.
+    hosts_of: &'static str,
 }
 
 impl Dialler {
@@ -125,7 +129,16 @@ impl Dialler {
             service,
             dns,
             connect_timeout,
+            hosts_of: "[hosts]",
         }
+    }
+
+    /// Messages say that the hosts were found in this, in place of the table
+    /// `[hosts]` of a configuration.
+    #[must_use]
+    pub fn with_hosts_of(mut self, hosts_of: &'static str) -> Dialler {
+        self.hosts_of = hosts_of;
+        self
     }
 
     /// A TCP connection to the server of `host`: to the first of its addresses
@@ -172,6 +185,7 @@ impl Dialler {
             host: host.clone(),
             service: self.service,
             way,
+            hosts_of: self.hosts_of,
             attempts,
         })
     }
@@ -211,6 +225,7 @@ impl Dialler {
             host: host.clone(),
             service: self.service,
             way: Way::Hosts,
+            hosts_of: self.hosts_of,
             attempts: vec![Attempt {
                 name: None,
                 address: Some(address),
@@ -262,13 +277,13 @@ impl fmt::Display for Attempt {
 }
 
 /// How the server was found, at the end of a message.
-struct How<'a>(&'a Way, Service, &'a Hostpart);
+struct How<'a>(&'a Way, Service, &'a Hostpart, &'static str);
 
 impl fmt::Display for How<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.1.name(self.2);
         match self.0 {
-            Way::Hosts => f.write_str(" (found in [hosts])"),
+            Way::Hosts => write!(f, " (found in {})", self.3),
             Way::Srv => write!(f, " (found by the SRV records of {name})"),
             Way::Own => write!(
                 f,

@@ -1,6 +1,7 @@
 //! How a user logs in.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
@@ -53,14 +54,20 @@ fn by_a_password_from_a_file_that_nobody_else_may_read() {
     for (octets, mode, exit, said) in [
         (PASSWORD.as_bytes(), 0o640, 2, "chmod 600"),
         (PASSWORD.as_bytes(), 0o604, 2, "chmod 600"),
-        (b"wrong", 0o600, 1, "b.test refuses the login of bob@b.test"),
+        (
+            b"wrong",
+            0o600,
+            1,
+            "b.test refuses the login of bob@b.test: the password is wrong, there is no such user, or too many logins failed lately: then wait some minutes",
+        ),
         (
             format!("{PASSWORD}\r\n").as_bytes(),
             0o600,
-            1,
-            "refuses the login",
+            2,
+            "/password: a password is text in UTF-8 without control characters: is there a carriage return",
         ),
-        (b"", 0o600, 2, "gives no password"),
+        (b"open \xffsesame\n", 0o600, 2, "text in UTF-8"),
+        (b"", 0o600, 2, "/password gives no password"),
         (b"\nopen sesame\n", 0o600, 2, "gives no password"),
         (&[b'x'; 1025], 0o600, 2, "1 to 1024 octets"),
     ] {
@@ -69,10 +76,86 @@ fn by_a_password_from_a_file_that_nobody_else_may_read() {
         assert_eq!(code(&output), exit, "{}", stderr(&output));
         assert!(stderr(&output).contains(said), "{}", stderr(&output));
         assert!(!stderr(&output).contains(PASSWORD));
+        // For nobody who is not let in a mailbox is made.
+        assert!(!place.mail().exists());
     }
     fs::remove_file(place.file("password")).unwrap();
     let output = fetches(&place, line, &hosts);
     assert!(stderr(&output).contains("this password cannot be read"));
+
+    // Neither is waited for, nor are its permissions to blame.
+    let pipe = place.file("password");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let says = |said: &str| {
+        let output = fetches(&place, line, &hosts);
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    };
+    says("/password: this is no regular file");
+    fs::remove_file(&pipe).unwrap();
+    fs::create_dir(&pipe).unwrap();
+    says("/password: this is no regular file");
+}
+
+#[test]
+fn a_login_that_is_refused_is_ended_as_the_protocol_wants_it() {
+    let (place, server, hosts) = place();
+    write_password(&place, b"wrong", 0o600);
+    let output = fetches(&place, "password-file = \"password\"", &hosts);
+    assert_eq!(code(&output), 1);
+    let closed = server.log.wait_for("event=closed");
+    assert!(!closed.contains("broke"), "{closed}");
+}
+
+/// Whom a prompt that somebody has left open would keep from their mail is cron.
+#[test]
+fn while_the_password_is_asked_for_another_run_fetches() {
+    let (place, server, hosts) = place();
+    place.fetch_well(server.address);
+    place.deliver("inbox", &place.letter("two\n", &[]));
+    let mut asking = terminal(&with(&place, "", &hosts))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = Vec::new();
+    let mut output = asking.stdout.take().unwrap();
+    while !shown.ends_with(b"Password of bob@b.test: ") {
+        let mut octet = [0];
+        output.read_exact(&mut octet).unwrap();
+        shown.extend(octet);
+    }
+    place.fetch_well(server.address);
+    assert_eq!(contents(&place.mail().join("inbox")).1.len(), 2);
+    let mut typing = asking.stdin.take().unwrap();
+    typing.write_all(b"open sesame\n").unwrap();
+    output.read_to_end(&mut shown).unwrap();
+    drop(typing);
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert_eq!(asking.wait().unwrap().code(), Some(0), "{shown}");
+    assert!(shown.contains("nothing new"), "{shown}");
+}
+
+/// script(1) gives it a terminal.
+pub fn terminal(fetch: &Command) -> Command {
+    let words = [program("fetch-mail").into_os_string()];
+    let words = words
+        .iter()
+        .map(|word| word.as_os_str())
+        .chain(fetch.get_args());
+    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--return", "--command", &line.join(" ")])
+        .arg("/dev/null");
+    terminal
 }
 
 #[test]
@@ -97,7 +180,16 @@ fn by_a_password_that_a_command_prints() {
             "failed (exit status 1)",
         ),
         (r#"["true"]"#, 2, "password-command gives no password"),
-        (r#"["printf", "open\tsesame\n"]"#, 2, "gives no password"),
+        (
+            r#"["printf", "open\tsesame\n"]"#,
+            2,
+            "password-command: a password is text",
+        ),
+        (
+            r#"["printf", "open sesame\r\n"]"#,
+            2,
+            "is there a carriage return at the end of the line?",
+        ),
         (r#"["printf", "%1025s"]"#, 2, "1 to 1024 octets"),
         (r#"["no-such-program-here"]"#, 2, "there is no such program"),
         ("[]", 2, "a command is empty"),
@@ -127,12 +219,19 @@ fn by_a_certificate_that_the_server_knows() {
     assert_eq!(code(&fetches(&place, lines, &hosts)), 0);
     let other = crate::peer::Identity::self_signed("bob");
     fs::write(place.file("other.pem"), other.certificate_pem()).unwrap();
-    fs::write(place.file("other.key"), other.key_pem()).unwrap();
+    place.write_key("other.key", &other);
+    place.write_key("open.key", &place.bob);
+    fs::set_permissions(place.file("open.key"), fs::Permissions::from_mode(0o640)).unwrap();
     for (lines, exit, said) in [
         (
             "certificate = \"other.pem\"\nkey = \"other.key\"",
             1,
-            "refuses the login",
+            "refuses the login of bob@b.test: it does not know this certificate",
+        ),
+        (
+            "certificate = \"bob.pem\"\nkey = \"open.key\"",
+            2,
+            "open.key: others than its owner may read this key: `chmod 600` mends that",
         ),
         (
             "certificate = \"bob.pem\"\nkey = \"other.key\"",
@@ -206,29 +305,21 @@ fn by_a_password_that_is_typed_unseen_where_there_is_a_terminal() {
         .args(fetch.get_args());
     let output = alone.stdin(Stdio::null()).output().unwrap();
     assert_eq!(code(&output), 2);
-    let said = "there is no password, and no terminal to ask at: name password-command";
+    let said = "there is no password, and no terminal to ask at: name --password-file, or in";
     assert!(stderr(&output).contains(said), "{}", stderr(&output));
 
-    for (typed, exit) in [("open sesame\n", 0), ("wrong\n", 1)] {
+    for (typed, exit, says) in [
+        ("open sesame\n", 0, "1 new message, "),
+        ("wrong\n", 1, "refuses the login"),
+        ("\n", 2, "no password was typed"),
+        // Ctrl-D
+        ("\u{4}", 2, "no password was typed"),
+    ] {
         let _ = fs::remove_dir_all(place.mail());
-        let words = [program("fetch-mail").into_os_string()];
-        let words = words
-            .iter()
-            .map(|word| word.as_os_str())
-            .chain(fetch.get_args());
-        let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-        let mut terminal = Command::new("script");
-        terminal
-            .args(["--quiet", "--return", "--command", &line.join(" ")])
-            .arg("/dev/null");
-        let output = feed(terminal, typed.as_bytes());
+        let output = feed(terminal(&fetch), typed.as_bytes());
         let shown = String::from_utf8_lossy(&output.stdout);
         assert_eq!(code(&output), exit, "{shown}");
         assert!(shown.contains("Password of bob@b.test: "), "{shown}");
-        let says = match exit {
-            0 => "1 new message",
-            _ => "refuses the login",
-        };
         assert!(shown.contains(says), "{shown}");
     }
 }

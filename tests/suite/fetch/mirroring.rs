@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use super::{Place, contents, folder};
 use crate::peer::Relay;
 use crate::peer::office::Office;
+use crate::site::{code, stderr};
 
 /// How many commands of a word an office has heard.
 fn count(office: &Office, word: &str) -> usize {
@@ -213,4 +214,66 @@ fn an_attachment_is_fetched_once_however_many_messages_hold_it() {
         .unwrap()
         .map(|e| e.unwrap().metadata().unwrap().nlink());
     assert_eq!(most.max(), Some(91));
+}
+
+/// With nothing new on the server, too.
+#[test]
+fn a_folder_here_whose_journal_is_gone_or_damaged_is_said_and_holds_up_no_other() {
+    let place = Place::new();
+    let (one, two) = (place.letter("one\n", &[]), place.letter("two\n", &[]));
+    let identity = place.identity();
+    let folders = [
+        folder("inbox", std::slice::from_ref(&one)),
+        folder("other", &[]),
+    ];
+    let office = Office::start(&identity, &folders, |_, said| said);
+    place.fetch_well(office.address);
+    let journal = place.mail().join("inbox/journal");
+    let well = fs::read(&journal).unwrap();
+    let mut others = Vec::new();
+    for (number, damage) in [None, Some(""), Some("garbage\n")].into_iter().enumerate() {
+        match damage {
+            None => fs::remove_file(&journal).unwrap(),
+            Some(octets) => fs::write(&journal, octets).unwrap(),
+        }
+        others.push(place.letter(&format!("{number}\n"), &[]));
+        let folders = [
+            folder("inbox", std::slice::from_ref(&one)),
+            folder("other", &others),
+        ];
+        let office = Office::start(&identity, &folders, |_, said| said);
+        let output = place.fetch(office.address);
+        let error = stderr(&output);
+        assert_eq!(code(&output), 2, "{damage:?}: {error}");
+        let begin = "fetch-mail: inbox: nothing is fetched into this folder: ";
+        assert!(error.starts_with(begin), "{error}");
+        assert!(error.contains("/inbox/journal"), "{error}");
+        assert!(error.contains(": `ima-mailbox check` says more"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        let files = contents(&place.mail().join("other")).0.len();
+        assert_eq!(files, number + 1, "{damage:?}");
+        fs::write(&journal, &well).unwrap();
+    }
+    let folders = [folder("inbox", &[one, two])];
+    let office = Office::start(&identity, &folders, |_, said| said);
+    place.fetch_well(office.address);
+    assert_eq!(contents(&place.mail().join("inbox")).1.len(), 2);
+}
+
+/// What the page says of it.
+#[test]
+fn a_message_file_that_was_removed_comes_back_without_the_state() {
+    let place = Place::new();
+    let letters = [place.letter("one\n", &[])];
+    let office = Office::start(&place.identity(), &[folder("inbox", &letters)], |_, s| s);
+    place.fetch_well(office.address);
+    let digest = crate::peer::office::Letter::new(&letters[0]).digest;
+    let file = place.mail().join("inbox/messages").join(digest.to_string());
+    fs::remove_file(&file).unwrap();
+    place.fetch_well(office.address);
+    assert!(!file.exists());
+    fs::remove_file(place.mail().join(".fetch-mail/state")).unwrap();
+    place.fetch_well(office.address);
+    assert!(file.exists());
+    place.check();
 }

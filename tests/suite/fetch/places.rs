@@ -47,6 +47,24 @@ fn options_alone_are_enough() {
 }
 
 #[test]
+fn a_server_that_was_named_by_an_option_is_said_to_be() {
+    let place = Place::new();
+    let mut command = bare(&place);
+    command
+        .args(["--address", "bob@b.test", "--server"])
+        .arg(crate::peer::nowhere().to_string())
+        .arg("--certificate")
+        .arg(place.file("bob.pem"))
+        .arg("--key")
+        .arg(place.file("bob.key"))
+        .arg(place.mail());
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(said.ends_with(" (found in --server)\n"), "{said}");
+}
+
+#[test]
 fn the_configuration_is_looked_for_in_the_users_own_folder() {
     let (place, server) = served();
     let text = format!(
@@ -83,7 +101,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     for (options, said) in [
         (
             &["--config", "/nowhere"][..],
-            "/nowhere: there is no such file",
+            "/nowhere: there is no such file: fetch-mail.toml(5) says how to write it",
         ),
         (&["--address", "bob"], "bob"),
         (

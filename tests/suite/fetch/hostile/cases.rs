@@ -225,7 +225,7 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
         "words that are written backwards",
         |line, said| begun(line, said, "FETCH", "ERROR \u{202e}lla si lleW\n"),
         2,
-        r"the server ended the session: \u{202e}lla",
+        r#"b.test: the server ended the session: "\u{202e}lla si lleW"; the next run goes on"#,
         0,
     ),
     (
