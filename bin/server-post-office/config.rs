@@ -1,5 +1,6 @@
 //! server-post-office.toml(5).
 
+use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,35 +23,54 @@ pub struct Config {
     #[serde(default, rename = "crls")]
     _crls: Vec<ConfigPath>,
     #[serde(default = "max_connections")]
-    pub max_connections: usize,
+    pub max_connections: NonZero<usize>,
     #[serde(default = "max_connections_per_address")]
-    pub max_connections_per_address: usize,
+    pub max_connections_per_address: NonZero<usize>,
     #[serde(default = "max_failed_logins")]
-    max_failed_logins: u32,
+    max_failed_logins: NonZero<usize>,
     #[serde(default = "login_timeout")]
-    login_timeout: Period,
+    login_timeout: Timeout,
     #[serde(default = "idle_timeout")]
-    idle_timeout: Period,
+    idle_timeout: Timeout,
     identity: Vec<IdentityToml>,
+}
+
+/// A time in which something can be done.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Period")]
+struct Timeout(Duration);
+
+#[derive(Debug, thiserror::Error)]
+#[error("nobody can keep a time of 0: write a longer one, such as \"30s\"")]
+struct ZeroTimeout;
+
+impl TryFrom<Period> for Timeout {
+    type Error = ZeroTimeout;
+    fn try_from(Period(time): Period) -> Result<Self, ZeroTimeout> {
+        match time.is_zero() {
+            true => Err(ZeroTimeout),
+            false => Ok(Self(time)),
+        }
+    }
 }
 
 fn listen() -> Vec<String> {
     vec!["[::]:4110".into()]
 }
-fn max_connections() -> usize {
-    1000
+fn max_connections() -> NonZero<usize> {
+    const { NonZero::new(1000).unwrap() }
 }
-fn max_connections_per_address() -> usize {
-    50
+fn max_connections_per_address() -> NonZero<usize> {
+    const { NonZero::new(50).unwrap() }
 }
-fn max_failed_logins() -> u32 {
-    3
+fn max_failed_logins() -> NonZero<usize> {
+    const { NonZero::new(3).unwrap() }
 }
-fn login_timeout() -> Period {
-    Period(Duration::from_secs(30))
+fn login_timeout() -> Timeout {
+    Timeout(Duration::from_secs(30))
 }
-fn idle_timeout() -> Period {
-    Period(Duration::from_secs(30 * 60))
+fn idle_timeout() -> Timeout {
+    Timeout(Duration::from_secs(30 * 60))
 }
 
 impl Config {
@@ -70,7 +90,7 @@ impl Config {
         Limits {
             login: self.login_timeout.0,
             idle: self.idle_timeout.0,
-            failed_logins: self.max_failed_logins,
+            failed_logins: u32::try_from(self.max_failed_logins.get()).unwrap_or(u32::MAX),
             ..Limits::default()
         }
     }

@@ -123,9 +123,16 @@ impl Mailbox {
     fn octets(
         &self,
         found: Result<Option<File>, MailboxError>,
+        folder: &FolderName,
         digest: impl Display,
     ) -> Result<Option<Octets>, Fault> {
         let Some(file) = found.map_err(|error| self.fault(&error))? else {
+            // A client may ask for anything; or it was listed, and is lost.
+            log::info("not-there")
+                .field("user", &self.user)
+                .field("folder", folder)
+                .field("digest", digest)
+                .emit();
             return Ok(None);
         };
         let stored = Stored::new(file, &self.user, digest);
@@ -150,18 +157,20 @@ impl imrp::Mailbox for Mailbox {
         let mut folders = Vec::new();
         for name in names {
             let found = self.mailbox.folder(&name);
-            // Removed a moment ago.
-            let Some(folder) = found.map_err(|error| self.fault(&error))? else {
-                continue;
-            };
-            let status = folder.status().map_err(|error| self.fault(&error))?;
-            folders.push(FolderStatus {
-                name,
-                messages: status.messages,
-                unseen: status.unseen,
-                octets: status.octets,
-                token: status.token,
-            });
+            let status = found.and_then(|folder| folder.map(|one| one.status()).transpose());
+            match status {
+                Ok(Some(status)) => folders.push(FolderStatus {
+                    name,
+                    messages: status.messages,
+                    unseen: status.unseen,
+                    octets: status.octets,
+                    token: status.token,
+                }),
+                // Removed a moment ago.
+                Ok(None) => {}
+                // The others are to be had all the same.
+                Err(error) => drop(self.fault(&error)),
+            }
         }
         Ok(folders)
     }
@@ -193,11 +202,11 @@ impl imrp::Mailbox for Mailbox {
         folder: &FolderName,
         digest: MessageDigest,
     ) -> Result<Option<Octets>, Fault> {
-        let Some(folder) = self.folder(folder)? else {
+        let Some(open) = self.folder(folder)? else {
             return Ok(None);
         };
-        let found = folder.message(digest);
-        let octets = self.octets(found, digest)?;
+        let found = open.message(digest);
+        let octets = self.octets(found, folder, digest)?;
         if octets.is_some() {
             add(&self.tally.messages, 1);
         }
@@ -209,10 +218,10 @@ impl imrp::Mailbox for Mailbox {
         folder: &FolderName,
         digest: PartDigest,
     ) -> Result<Option<Octets>, Fault> {
-        let Some(folder) = self.folder(folder)? else {
+        let Some(open) = self.folder(folder)? else {
             return Ok(None);
         };
-        let found = folder.attachment(digest);
-        self.octets(found, digest)
+        let found = open.attachment(digest);
+        self.octets(found, folder, digest)
     }
 }

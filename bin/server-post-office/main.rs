@@ -36,7 +36,8 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
         config.users(&loaded.dir)?,
         config.limits(),
     );
-    let gate = Gate::new(config.max_connections, config.max_connections_per_address);
+    let (max, per_address) = (config.max_connections, config.max_connections_per_address);
+    let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     confine::announce();
     Ok(Server::new(office, gate).run(incoming, stop))

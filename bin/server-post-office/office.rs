@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use ima_message::Address;
 use ima_program::report::chain;
 use ima_program::{Exit, log};
-use ima_proto::imrp::{End, Limits, Login, Office, Session};
+use ima_proto::imrp::{Busy, End, Limits, Login, Office, Session};
 use ima_proto::listen::{Connection, Protocol};
 use ima_proto::tls::{self, Identities, KeyDigest, Secure, ServerSide, TlsError, UserPeer};
-use ima_proto::users::{Guesses, User, Users};
+use ima_proto::users::{Guesses, NoLogin, User, Users};
 
 use crate::counted::{Counted, Tally};
 use crate::mailbox::Mailbox;
@@ -42,6 +42,9 @@ impl PostOffice {
 
 impl Protocol for PostOffice {
     type Peer = UserPeer;
+
+    /// Anybody may show a certificate, or none.
+    const HANDSHAKE_PROVES: bool = false;
 
     fn identities(&self) -> &Arc<Identities> {
         self.tls.identities()
@@ -102,6 +105,9 @@ impl Counter<'_> {
                 .field("user", user.address().canonical())
                 .field("by", by)
         };
+        if !self.connection.enter() {
+            return Login::Later(Busy::Connections, Duration::ZERO);
+        }
         about(log::info("login")).emit();
         *self.tally.user.borrow_mut() = Some(user.address().clone());
         match Mailbox::open(user, Rc::clone(&self.tally)) {
@@ -137,12 +143,20 @@ impl Office for Counter<'_> {
         if !permit.check {
             self.failure(address, PASSWORD, "too many failed logins")
                 .emit();
-            return Login::Refused(permit.delay);
+            return Login::Later(Busy::Failed, permit.delay);
         }
-        let Some(user) = self.office.users.by_password(address, password) else {
-            self.failure(address, PASSWORD, "no such user, or not their password")
-                .emit();
-            return Login::Refused(permit.delay);
+        let user = match self.office.users.by_password(address, password) {
+            Ok(user) => user,
+            Err(NoLogin::Wrong) => {
+                self.failure(address, PASSWORD, "no such user, or not their password")
+                    .emit();
+                return Login::Refused(permit.delay);
+            }
+            Err(NoLogin::TooMany) => {
+                self.failure(address, PASSWORD, "too many logins wait")
+                    .emit();
+                return Login::Later(Busy::Waiting, permit.delay);
+            }
         };
         self.office
             .guesses

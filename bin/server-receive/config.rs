@@ -1,6 +1,7 @@
 //! server-receive.toml(5).
 
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,9 @@ pub struct Config {
     #[serde(default = "max_size")]
     max_size: ByteSize,
     #[serde(default = "max_connections")]
-    pub max_connections: usize,
+    pub max_connections: NonZero<usize>,
     #[serde(default = "max_connections_per_address")]
-    pub max_connections_per_address: usize,
+    pub max_connections_per_address: NonZero<usize>,
     #[serde(default = "max_messages")]
     max_messages_per_connection: u64,
     #[serde(default = "idle_timeout")]
@@ -83,11 +84,11 @@ fn listen() -> Vec<String> {
 fn max_size() -> ByteSize {
     ByteSize(64 << 20)
 }
-fn max_connections() -> usize {
-    1000
+fn max_connections() -> NonZero<usize> {
+    const { NonZero::new(1000).unwrap() }
 }
-fn max_connections_per_address() -> usize {
-    50
+fn max_connections_per_address() -> NonZero<usize> {
+    const { NonZero::new(50).unwrap() }
 }
 fn max_messages() -> u64 {
     1000

@@ -34,7 +34,8 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
         Config::handlers(&loaded),
         config.limits(),
     );
-    let gate = Gate::new(config.max_connections, config.max_connections_per_address);
+    let (max, per_address) = (config.max_connections, config.max_connections_per_address);
+    let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     Ok(Server::new(receiving, gate).run(incoming, stop))
 }

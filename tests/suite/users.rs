@@ -65,7 +65,7 @@ impl Office {
 
     pub fn logs_in(&self, user: &str, password: &str) -> Option<Arc<User>> {
         let user = Address::parse(user).unwrap();
-        self.users().by_password(&user, password.as_bytes())
+        self.users().by_password(&user, password.as_bytes()).ok()
     }
 
     pub fn logs_in_with(&self, user: &str, certificate: &str) -> Option<Arc<User>> {

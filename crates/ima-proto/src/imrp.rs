@@ -10,7 +10,7 @@ mod session;
 pub use answer::{Change, Final, FolderStatus, Information};
 pub use client::{Answer, Client, ClientError, SinkError, Synced, Times};
 pub use command::{Command, CommandError, SyncMode};
-pub use office::{Changes, Fault, Login, Mailbox, Octets, Office, Source};
+pub use office::{Busy, Changes, Fault, Login, Mailbox, Octets, Office, Source};
 pub use session::{End, Limits, Session};
 
 /// The port, where no other is named.

@@ -2,6 +2,7 @@
 //! are let in; and how they are served to their end.
 
 mod connections;
+mod entrance;
 mod gate;
 mod handshakes;
 mod server;

@@ -6,6 +6,7 @@
 //! | `source.rs` | the file, or the folder of files, and when to read it again |
 //! | `certificate.rs` | the key of a certificate that is to be enrolled |
 //! | `password.rs` | Argon2id hashes: reading, making, and what is refused as absurd |
+//! | `memory.rs` | the memory in which passwords are checked |
 //! | `turns.rs` | how many passwords are checked at once |
 //! | `guesses.rs` | what a guesser meets, and others do not |
 //! | `moment.rs` | when a failed login is answered |
@@ -22,6 +23,7 @@ mod certificate;
 mod entry;
 mod error;
 mod guesses;
+mod memory;
 mod moment;
 mod password;
 mod source;
@@ -43,6 +45,7 @@ pub use password::{PasswordError, PasswordHash};
 pub use source::entries;
 
 use crate::tls::KeyDigest;
+use memory::Memory;
 use source::Source;
 use turns::Turns;
 
@@ -60,12 +63,24 @@ pub struct Users {
     turns: Turns,
 }
 
+/// Why a password lets nobody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLogin {
+    /// No such user, or not their password.
+    Wrong,
+    /// Too many passwords wait to be checked: this one was not looked at.
+    TooMany,
+}
+
 /// All users, and what a failed login costs.
 #[derive(Debug, Default)]
 struct Table {
     by_address: HashMap<Address, Arc<User>>,
-    /// The passwords of the user whose check takes the longest.
-    costliest: Vec<PasswordHash>,
+    /// What it takes to check all passwords of the user with whom that is most, in
+    /// KiB that are filled.
+    work: u64,
+    /// The most memory that one of them needs, in KiB.
+    memory: u32,
 }
 
 impl Users {
@@ -85,21 +100,22 @@ impl Users {
     ///
     /// It waits its turn, then works for some 30 ms. A wrong password costs the
     /// same time as an address that is no user's, or a user's without a password:
-    /// that of the user with the costliest passwords. Where too many wait already
-    /// it is None at once, and logged.
-    #[must_use]
-    pub fn by_password(&self, address: &Address, password: &[u8]) -> Option<Arc<User>> {
+    /// that of the user with the costliest passwords.
+    ///
+    /// # Errors
+    /// [`NoLogin`]; that too many wait is known at once, and logged.
+    pub fn by_password(&self, address: &Address, password: &[u8]) -> Result<Arc<User>, NoLogin> {
         let table = self.source.current();
-        let Some(_turn) = self.turns.take() else {
+        let Some(mut turn) = self.turns.take() else {
             log::warn("too-many-logins")
                 .field("user", address.canonical())
                 .field("consequence", "refused without a look at the password")
                 .emit();
-            return None;
+            return Err(NoLogin::TooMany);
         };
         let user = table.by_address.get(address);
-        let (is_right, _work) = table.check(user.map(|user| &**user), password);
-        user.filter(|_| is_right).cloned()
+        let (is_right, _work) = table.check(user.map(|user| &**user), password, turn.memory());
+        user.filter(|_| is_right).cloned().ok_or(NoLogin::Wrong)
     }
 
     /// The user of this address, where this is the key of one of their
@@ -132,7 +148,6 @@ impl Table {
     fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Self, UsersError> {
         let mut seen: HashMap<&Address, &Entry> = HashMap::new();
         let mut table = Self::default();
-        let mut most = 0;
         for entry in entries {
             let user = &entry.user;
             if let Some(first) = seen.insert(user.address(), entry) {
@@ -142,39 +157,40 @@ impl Table {
                     second: entry.place(),
                 });
             }
-            let work = user.passwords().iter().map(PasswordHash::work).sum();
-            if work > most {
-                most = work;
-                table.costliest = user.passwords().to_vec();
-            }
+            table.costs(user.passwords());
             table
                 .by_address
                 .insert(user.address().clone(), Arc::clone(user));
         }
-        if table.costliest.is_empty() {
-            table.costliest.extend(PasswordHash::of_nobody());
+        if table.work == 0 {
+            table.costs(PasswordHash::of_nobody().as_slice());
         }
         Ok(table)
     }
 
+    /// Takes note of what it costs to check these passwords of one user.
+    fn costs(&mut self, passwords: &[PasswordHash]) {
+        let work = passwords.iter().map(PasswordHash::work).sum();
+        if work > self.work {
+            self.work = work;
+            let memory = passwords.iter().map(PasswordHash::memory).max();
+            self.memory = memory.unwrap_or_default();
+        }
+    }
+
     /// Whether it is a password of this user, and the work that was done for it.
-    /// That of every wrong one is the same.
-    fn check(&self, user: Option<&User>, password: &[u8]) -> (bool, u64) {
+    /// That of every wrong one is the same, but for less than 8 KiB.
+    fn check(&self, user: Option<&User>, password: &[u8], memory: &mut Memory) -> (bool, u64) {
         let mut done: u64 = 0;
         for hash in user.map(User::passwords).unwrap_or_default() {
             done = done.saturating_add(hash.work());
-            if hash.is_of(password) {
+            if hash.is_of_in(password, memory) {
                 return (true, done);
             }
         }
-        let all: u64 = self.costliest.iter().map(PasswordHash::work).sum();
-        for hash in &self.costliest {
-            if done.saturating_add(hash.work()) <= all {
-                std::hint::black_box(hash.is_of(password));
-                done = done.saturating_add(hash.work());
-            }
-        }
-        (false, done)
+        let missing = self.work.saturating_sub(done);
+        let left = password::fill(missing, self.memory, password, memory);
+        (false, done.saturating_add(missing.saturating_sub(left)))
     }
 }
 

@@ -22,6 +22,15 @@ fn is_a_fault(server: &Server, command: &str) {
     );
 }
 
+/// Bob's inbox is damaged, and his other folder is to be had all the same.
+fn is_left_out(server: &Server) {
+    let told = bob(server).lines("FOLDERS");
+    assert!(
+        matches!(&told[..], [other, ok] if other.starts_with("+ Archive ") && ok == "OK"),
+        "{told:?}"
+    );
+}
+
 /// Bob cannot be let in, and the log says why and what to do.
 fn cannot_open(server: &Server, says: &[&str]) {
     let mut caller = Caller::dial(server.address, None);
@@ -40,11 +49,13 @@ fn cannot_open(server: &Server, says: &[&str]) {
 fn a_damaged_journal_is_a_fault() {
     let place = Place::new();
     let digest = place.deliver("Hello\n", &[]);
+    let mailbox = place.b.mailbox("bob");
+    copy(&mailbox.join("inbox"), &mailbox.join("Archive"));
     let journal = place.b.inbox("bob").join("journal");
     let whole = fs::read_to_string(&journal).unwrap();
     fs::write(&journal, format!("{whole}nonsense\n")).unwrap();
     let server = place.b.start_office();
-    is_a_fault(&server, "FOLDERS");
+    is_left_out(&server);
     is_a_fault(&server, "SYNC inbox - list");
     let line = server.log.wait_for("event=mailbox-fault");
     assert!(
@@ -57,9 +68,24 @@ fn a_damaged_journal_is_a_fault() {
     fs::write(&journal, format!("{whole}add 0123")).unwrap();
     assert_eq!(bob(&server).lines("SYNC inbox - list").len(), 2);
     fs::write(&journal, "something else\n").unwrap();
-    is_a_fault(&server, "FOLDERS");
+    is_left_out(&server);
     fs::remove_file(&journal).unwrap();
     is_a_fault(&server, "SYNC inbox - list");
+}
+
+#[test]
+fn a_message_that_is_listed_and_lost_is_logged() {
+    let place = Place::new();
+    let digest = place.deliver("Hello\n", &[]);
+    fs::remove_file(place.b.inbox("bob").join("messages").join(&digest)).unwrap();
+    let server = place.b.start_office();
+    let mut caller = bob(&server);
+    assert!(caller.lines("SYNC inbox - list")[0].contains(&digest));
+    let told = caller.lines(&format!("FETCH inbox {digest}"));
+    assert_eq!(told, ["FAIL no such message"]);
+    let line = server.log.wait_for("event=not-there");
+    let says = format!("user=bob@b.test folder=inbox digest={digest}");
+    assert!(line.contains(&says), "{line}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How much one client, and how much all of them may have.
 
+use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use super::{Place, bob};
 use crate::peer::{Caller, Ending};
 use crate::post::PASSWORD;
 use crate::process::among_silent_peers;
-use crate::site::wait_until;
+use crate::site::{code, stderr, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 
@@ -81,12 +82,18 @@ fn connections_in_all_and_from_one_address() {
     place.set("max-connections-per-address", "2");
     let server = place.b.start_office();
     let elsewhere = || Caller::dial_from(ELSEWHERE, server.address);
+    // Those without a login take nobody's place.
+    let mut waiting: Vec<Caller> = (0..9).map(|_| Caller::dial(server.address, None)).collect();
     let (mut one, mut two) = (bob(&server), bob(&server));
-    let here = || Caller::dial(server.address, None);
-    assert_eq!(here().rest(), (String::new(), Ending::Proper));
+    let later = "ERROR too many connections; try again later\n";
+    let mut here = Caller::dial(server.address, Some(&place.bob));
+    here.say("LOGIN bob@b.test CERTIFICATE");
+    assert_eq!(here.rest(), (later.to_owned(), Ending::Proper));
     let mut three = elsewhere();
     assert_eq!(three.log_in("bob@b.test", PASSWORD), "OK");
-    assert_eq!(elsewhere().rest(), (String::new(), Ending::Proper));
+    let mut four = elsewhere();
+    four.send_login("bob@b.test", PASSWORD);
+    assert_eq!(four.rest(), (later.to_owned(), Ending::Proper));
     server
         .log
         .wait_for("event=too-many-connections address=127.0.0.1");
@@ -99,10 +106,53 @@ fn connections_in_all_and_from_one_address() {
     }
     two.close();
     wait_until("room", || {
-        let mut caller = elsewhere();
-        let _ = caller.try_send(b"LOGIN x@b.test CERTIFICATE\n");
-        caller.try_line().is_ok()
+        elsewhere().log_in("bob@b.test", PASSWORD) == "OK"
     });
+    for caller in &mut waiting {
+        assert_eq!(caller.log_in("bob@b.test", "not this one"), "FAIL");
+    }
+}
+
+#[test]
+fn those_who_never_log_in_push_out_each_other_and_nobody_else() {
+    let place = Place::new();
+    let server = place.b.start_office();
+    let mut held = bob(&server);
+    let mut silent: Vec<Caller> = (0..300)
+        .map(|_| Caller::dial(server.address, None))
+        .collect();
+    for source in [ELSEWHERE, IpAddr::from([127, 0, 0, 1])] {
+        let mut caller = Caller::dial_from(source, server.address);
+        assert_eq!(caller.log_in("bob@b.test", PASSWORD), "OK");
+    }
+    assert_eq!(held.lines("FOLDERS").len(), 2);
+    // The oldest gave way, and the newest are there.
+    assert!(silent[0].try_line().is_err());
+    let newest = silent.last_mut().unwrap();
+    assert_eq!(newest.log_in("bob@b.test", PASSWORD), "OK");
+    assert!(!server.log.text().contains("too-many-connections"));
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused_where_it_stands() {
+    let place = Place::new();
+    let file = "server-post-office.toml";
+    let right = fs::read_to_string(place.b.dir.join(file)).unwrap();
+    for (key, value, says) in [
+        ("max-connections", "0", "1 or more"),
+        ("max-connections-per-address", "0", "1 or more"),
+        ("max-failed-logins", "0", "1 or more"),
+        ("login-timeout", "\"0s\"", "a time of 0"),
+        ("idle-timeout", "\"0ms\"", "a time of 0"),
+    ] {
+        place.set(key, value);
+        let output = place.b.command("server-post-office").output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(code(&output), 2, "{said}");
+        assert!(said.contains(file) && said.contains(", line "), "{said}");
+        assert!(said.contains(key) && said.contains(says), "{said}");
+        fs::write(place.b.dir.join(file), &right).unwrap();
+    }
 }
 
 #[test]

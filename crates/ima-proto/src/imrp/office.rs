@@ -1,5 +1,6 @@
 //! What stands behind a session: who may log in, and what they have.
 
+use std::fmt;
 use std::io::{Read, Seek};
 use std::time::Duration;
 
@@ -20,8 +21,34 @@ pub enum Login<M> {
     /// No, whatever the reason; to be said no earlier than so long after the
     /// question.
     Refused(Duration),
+    /// Not now, and nothing was said of the proof: whoever comes later may be
+    /// right. To be said no earlier than so long after the question.
+    Later(Busy, Duration),
     /// The user is right, but the mailbox cannot be opened.
     Fault,
+}
+
+/// Why nobody is let in now who may be let in later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Too many logins have failed, of this user or from this address.
+    Failed,
+    /// Too many passwords wait to be checked.
+    Waiting,
+    /// Too many connections are open, in all or from this address.
+    Connections,
+}
+
+/// What the client is told.
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Failed => "too many failed logins",
+            Self::Waiting => "too many logins",
+            Self::Connections => "too many connections",
+        };
+        write!(f, "{what}; try again later")
+    }
 }
 
 /// Who may log in. What comes from the network goes in as plain values, so that

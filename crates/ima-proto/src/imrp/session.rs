@@ -9,7 +9,7 @@ use ima_message::{Address, Entry, FolderName, MessageDigest, PartDigest, Token};
 
 use super::answer::{Final, Information};
 use super::command::{Command, SyncMode};
-use super::office::{Changes, Fault, Login, Mailbox, Octets, Office};
+use super::office::{Busy, Changes, Fault, Login, Mailbox, Octets, Office};
 use super::{INFORMATION, MAX_PASSWORD};
 use crate::framing::{Channel, Wire, WireError};
 use crate::tls::KeyDigest;
@@ -49,7 +49,7 @@ pub enum End {
     Done,
     /// [`Office::goes_on`] said no.
     Stopped,
-    /// Too many logins failed, or none came in time.
+    /// Too many logins failed, none came in time, or the client is to come later.
     NoLogin,
     /// The client broke the rules.
     Error(Box<str>),
@@ -74,6 +74,7 @@ enum Stop {
     End(End),
     /// What the client is told before the end.
     Error(String),
+    Later(Busy),
     Fault,
 }
 
@@ -128,6 +129,7 @@ impl<C: Channel, O: Office> Session<C, O> {
             }
             Stop::End(end) => return end,
             Stop::Error(text) => (End::Error(text.as_str().into()), Some(text)),
+            Stop::Later(busy) => (End::NoLogin, Some(busy.to_string())),
             Stop::Fault => {
                 let text = "a fault here; try again later".to_owned();
                 (End::Fault, Some(text))
@@ -207,11 +209,13 @@ impl<C: Channel, O: Office> Session<C, O> {
                 Ok(self.say(&Final::Ok)?)
             }
             Login::Fault => Err(Stop::Fault),
+            Login::Later(busy, delay) => {
+                wait(begin, delay);
+                Err(Stop::Later(busy))
+            }
             Login::Refused(delay) => {
                 self.failed = self.failed.saturating_add(1);
-                let now = Instant::now();
-                let moment = moment_of_failure(begin, now, delay);
-                std::thread::sleep(moment.saturating_duration_since(now));
+                wait(begin, delay);
                 self.say(&Final::Fail("".into()))?;
                 match self.failed < self.limits.failed_logins {
                     true => Ok(()),
@@ -424,6 +428,13 @@ impl<C: Channel, O: Office> Session<C, O> {
     fn say(&mut self, line: &Final) -> Result<(), WireError> {
         self.wire.write_line(&line.to_string())
     }
+}
+
+/// Until a login that came at `begin` may be answered with no.
+fn wait(begin: Instant, delay: Duration) {
+    let now = Instant::now();
+    let moment = moment_of_failure(begin, now, delay);
+    std::thread::sleep(moment.saturating_duration_since(now));
 }
 
 /// Reads what there is; nothing at the end. A fault within a block ends the

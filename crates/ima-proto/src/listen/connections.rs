@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::entrance::Entrance;
+
 /// All connections of this process.
 #[derive(Debug, Default)]
 pub struct Connections {
@@ -22,6 +24,7 @@ pub struct Connection {
     /// Whether something is in hand that is to come to its end.
     busy: AtomicBool,
     stopping: Arc<AtomicBool>,
+    entrance: Entrance,
 }
 
 /// Takes a connection off the list when dropped.
@@ -32,6 +35,13 @@ pub struct Open<'a> {
 }
 
 impl Connection {
+    /// The client has proved who it is: from here on the connection counts as one
+    /// that is served, and no newer one pushes it out. False where too many are
+    /// served, in all or from this address; that is logged.
+    pub fn enter(&self) -> bool {
+        self.entrance.pass()
+    }
+
     /// From here on something is in hand: a message, a command. A stop lets it
     /// come to its end.
     pub fn begin(&self) {
@@ -50,13 +60,14 @@ impl Connection {
 
 impl Connections {
     /// Puts a connection on the list.
-    pub fn enter(&self, socket: Arc<TcpStream>) -> Open<'_> {
+    pub(super) fn enter(&self, socket: Arc<TcpStream>, entrance: Entrance) -> Open<'_> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
             number,
             socket,
             busy: AtomicBool::new(false),
             stopping: Arc::clone(&self.stopping),
+            entrance,
         });
         self.open
             .lock()

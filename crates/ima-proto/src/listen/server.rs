@@ -13,13 +13,15 @@ use ima_program::{Exit, descriptors, log};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::connections::{Connection, Connections};
+use super::entrance::Entrance;
 use super::gate::Gate;
 use super::handshakes::{Handshake, Handshakes};
 use super::{Accepted, Incoming, Listeners};
 use crate::framing::Wire;
 use crate::tls::{Identities, Secure, TlsError};
 
-/// Handshakes in progress at once; one more, and the oldest gives way.
+/// Connections at once that have proved nothing yet; one more, and the oldest gives
+/// way.
 const HANDSHAKES: usize = 256;
 /// A connection's thread: enough for debug builds too.
 const STACK: usize = 512 << 10;
@@ -32,6 +34,11 @@ const CUT_OFF: Duration = Duration::from_secs(3);
 pub trait Protocol: Send + Sync + 'static {
     /// Who dialled, as the handshake has proved it.
     type Peer;
+
+    /// Whether the handshake proves who the client is. Where not, a connection is
+    /// one of those that give way to others, and takes nobody's place, until
+    /// [`Connection::enter`].
+    const HANDSHAKE_PROVES: bool = true;
 
     /// The certificates that are shown; their expiry is warned of.
     fn identities(&self) -> &Arc<Identities>;
@@ -60,8 +67,8 @@ pub struct Server<P> {
 }
 
 impl<P: Protocol> Server<P> {
-    /// A server that lets in as many as the gate does, once their handshake is
-    /// over.
+    /// A server that lets in as many as the gate does, once they have proved who
+    /// they are.
     pub fn new(protocol: P, gate: Gate) -> Server<P> {
         Server {
             protocol,
@@ -160,16 +167,13 @@ impl<P: Protocol> Server<P> {
                 return Exit::Drop;
             }
         };
-        drop(handshake);
-        let Some(_pass) = self.gate.enter(address) else {
-            log::warn("too-many-connections")
-                .field("address", address)
-                .emit();
+        let entrance = Entrance::new(self.gate.clone(), address, handshake);
+        if P::HANDSHAKE_PROVES && !entrance.pass() {
             // Nothing is said before the client speaks: it sees a proper end.
             let _ = Wire::new(secure, CUT_OFF).close();
             return Exit::Unfinished;
-        };
-        let connection = self.connections.enter(socket);
+        }
+        let connection = self.connections.enter(socket, entrance);
         self.protocol.converse(secure, peer, &connection)
     }
 }

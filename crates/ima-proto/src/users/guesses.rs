@@ -38,7 +38,7 @@ const BY_USER: Rule = Rule::new(Duration::from_secs(6), u128::MAX, 10);
 /// What may be done with a login by password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit {
-    /// Whether the password is looked at. Where not, the answer is FAIL.
+    /// Whether the password is looked at. Where not, the client is to come later.
     pub check: bool,
     /// No answer, OK or FAIL, goes out sooner than this after the question: who
     /// gives up before learns nothing. At most 3 s.

@@ -8,8 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use argon2::password_hash::phc;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{ARGON2ID_IDENT, Argon2, Params, Version};
+use argon2::password_hash::{self, PasswordHasher as _};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
+
+use super::memory::Memory;
 
 /// The most memory that a hash may need, in KiB: 1 GiB.
 const MAX_MEMORY: u32 = 1 << 20;
@@ -21,11 +23,15 @@ const MAX_LANES: u32 = 64;
 /// The hash of nobody's password, with the parameters that new ones get.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// The salt of work whose result nobody needs.
+const FILLING: &[u8] = b"no result";
+
 /// The hash of a password.
 #[derive(Clone)]
 pub struct PasswordHash {
     parsed: phc::PasswordHash,
-    work: u64,
+    output: phc::Output,
+    argon2: Argon2<'static>,
 }
 
 /// Why a text is no hash, or a password gets none.
@@ -76,14 +82,30 @@ impl PasswordHash {
     /// Whether it is the hash of this password. It takes some 30 ms.
     #[must_use]
     pub fn is_of(&self, password: &[u8]) -> bool {
-        Argon2::default()
-            .verify_password(password, &self.parsed)
-            .is_ok()
+        self.is_of_in(password, &mut Memory::default())
+    }
+
+    /// The same, in memory that is there. The comparison takes the same time
+    /// wherever the hashes differ.
+    pub(super) fn is_of_in(&self, password: &[u8], memory: &mut Memory) -> bool {
+        let salt = self.parsed.salt.as_ref().map_or(&[][..], |salt| salt);
+        let blocks = memory.blocks(self.argon2.params().block_count());
+        let mut output = [0; phc::Output::MAX_LENGTH];
+        let output = output.get_mut(..self.output.len()).unwrap_or_default();
+        self.argon2
+            .hash_password_into_with_memory(password, salt, output, blocks)
+            .is_ok_and(|()| phc::Output::new(output).is_ok_and(|made| made == self.output))
     }
 
     /// What a check costs, in KiB that are filled.
     pub(super) fn work(&self) -> u64 {
-        self.work
+        let parameters = self.argon2.params();
+        u64::from(parameters.m_cost()).saturating_mul(parameters.t_cost().into())
+    }
+
+    /// How much memory a check needs, in KiB.
+    pub(super) fn memory(&self) -> u32 {
+        self.argon2.params().m_cost()
     }
 
     /// A hash that no password has, as far as anybody knows.
@@ -103,12 +125,13 @@ impl FromStr for PasswordHash {
             });
         }
         let salt = parsed.salt.as_ref().map_or(0, |salt| salt.len());
-        if salt < argon2::MIN_SALT_LEN || parsed.hash.is_none() {
+        let output = parsed.hash.ok_or(PasswordError::Form)?;
+        if salt < argon2::MIN_SALT_LEN {
             return Err(PasswordError::Form);
         }
         // None is the first version, 16 (RFC 9106 is 19).
         let version = parsed.version.map(Version::try_from).transpose();
-        version.map_err(|_| PasswordError::Form)?;
+        let version = version.map_err(|_| PasswordError::Form)?;
         let parameters = Params::try_from(&parsed).map_err(|_| PasswordError::Form)?;
         let (memory, passes) = (parameters.m_cost(), parameters.t_cost());
         let lanes = parameters.p_cost();
@@ -120,8 +143,35 @@ impl FromStr for PasswordHash {
                 lanes,
             });
         }
-        Ok(Self { parsed, work })
+        let version = version.unwrap_or(Version::V0x10);
+        Ok(Self {
+            argon2: Argon2::new(Algorithm::Argon2id, version, parameters),
+            output,
+            parsed,
+        })
     }
+}
+
+/// Work without a result: fills this much, in KiB times passes, with no more than
+/// `most` KiB at a time. What is left of it is less than 8 KiB, with which Argon2
+/// does not work; that is returned.
+pub(super) fn fill(mut work: u64, most: u32, password: &[u8], memory: &mut Memory) -> u64 {
+    let most = most.max(Params::MIN_M_COST);
+    while work >= Params::MIN_M_COST.into() {
+        // All whole passes, then one over what is left.
+        let kibibytes = u32::try_from(work).unwrap_or(u32::MAX).min(most);
+        let passes = u32::try_from(work / u64::from(kibibytes)).unwrap_or(u32::MAX);
+        let Ok(parameters) = Params::new(kibibytes, passes, 1, None) else {
+            break;
+        };
+        let blocks = memory.blocks(parameters.block_count());
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        let made = argon2.hash_password_into_with_memory(password, FILLING, &mut output, blocks);
+        let _ = std::hint::black_box((made, output));
+        work = work.saturating_sub(u64::from(kibibytes).saturating_mul(passes.into()));
+    }
+    work
 }
 
 /// The PHC string.
@@ -172,6 +222,37 @@ mod tests {
                 .unwrap()
                 .is_of(b"password")
         );
+    }
+
+    #[test]
+    fn memory_that_was_used_before_changes_nothing() {
+        let reference: PasswordHash = REFERENCE.parse().unwrap();
+        let made = PasswordHash::make(b"right").unwrap();
+        let mut memory = Memory::default();
+        for _ in 0..2 {
+            assert!(reference.is_of_in(b"password", &mut memory));
+            assert!(made.is_of_in(b"right", &mut memory));
+            assert!(!made.is_of_in(b"wrong", &mut memory));
+            assert_eq!(fill(1000, 64, b"wrong", &mut memory), 0);
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_for_is_filled() {
+        let mut memory = Memory::default();
+        for (work, most, left) in [
+            (0, 64, 0),
+            (7, 64, 7),
+            (8, 8, 0),
+            (8, 0, 0),
+            (63, 64, 0),
+            (64 * 3, 64, 0),
+            (64 * 3 + 7, 64, 7),
+            (64 * 3 + 9, 64, 0),
+        ] {
+            assert_eq!(fill(work, most, b"x", &mut memory), left, "{work} {most}");
+            assert!(memory.kibibytes() <= 64, "{work} {most}");
+        }
     }
 
     #[test]

@@ -36,10 +36,13 @@ struct Seen {
 }
 
 /// One file as it was read last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
-    stamp: Stamp,
+    /// `None`: it could not be read so far.
+    stamp: Option<Stamp>,
     entries: Vec<Entry>,
+    /// Why it could not be read the last time, which is logged once.
+    unread: Option<String>,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -76,8 +79,12 @@ impl Source {
         for (file, metadata) in files(path)? {
             let entries = read(&file, &metadata)?;
             warn_of_readers(&file, &metadata);
-            let stamp = Stamp::of(&metadata);
-            known.insert(file, Known { stamp, entries });
+            let of_file = Known {
+                stamp: Some(Stamp::of(&metadata)),
+                entries,
+                unread: None,
+            };
+            known.insert(file, of_file);
         }
         let table = Table::new(known.values().flat_map(|known| &known.entries))?;
         Ok(Self {
@@ -129,25 +136,15 @@ impl Seen {
             }
         };
         self.wrong = None;
-        let mut has_changed = self.files.len() != found.len();
+        let mut has_changed = false;
         let mut files = BTreeMap::new();
         for (file, metadata) in found {
-            let stamp = Stamp::of(&metadata);
-            let old = self.files.remove(&file);
-            let known = match old {
-                Some(known) if known.stamp == stamp => known,
-                old => {
-                    has_changed = true;
-                    let entries = read(&file, &metadata).unwrap_or_else(|error| {
-                        log_kept(&error);
-                        old.map(|known| known.entries).unwrap_or_default()
-                    });
-                    warn_of_readers(&file, &metadata);
-                    Known { stamp, entries }
-                }
-            };
+            let mut known = self.files.remove(&file).unwrap_or_default();
+            has_changed |= known.look(&file, &metadata, read);
             files.insert(file, known);
         }
+        // What is left is there no more.
+        has_changed |= !self.files.is_empty();
         self.files = files;
         if !has_changed {
             return None;
@@ -166,6 +163,46 @@ impl Seen {
         if self.wrong.as_ref() != Some(&said) {
             log_kept(error);
             self.wrong = Some(said);
+        }
+    }
+}
+
+impl Known {
+    /// Reads the file where it has changed; true: it says something else. What is
+    /// wrong in it is looked at again when it changes. Where it could not be read
+    /// that is nothing that it says: it is tried again the next time.
+    fn look(
+        &mut self,
+        file: &Path,
+        metadata: &Metadata,
+        read: impl Fn(&Path, &Metadata) -> Result<Vec<Entry>, UsersError>,
+    ) -> bool {
+        let stamp = Some(Stamp::of(metadata));
+        if self.stamp == stamp {
+            self.unread = None;
+            return false;
+        }
+        let outcome = read(file, metadata);
+        if let Err(error @ UsersError::Unreadable { .. }) = &outcome {
+            let said = ima_program::report::chain(error).to_string();
+            if self.unread.as_ref() != Some(&said) {
+                log_kept(error);
+                self.unread = Some(said);
+            }
+            return false;
+        }
+        self.stamp = stamp;
+        self.unread = None;
+        warn_of_readers(file, metadata);
+        match outcome {
+            Ok(entries) => {
+                self.entries = entries;
+                true
+            }
+            Err(error) => {
+                log_kept(&error);
+                false
+            }
         }
     }
 }
@@ -263,4 +300,66 @@ fn refuse_writers(path: &Path, metadata: &Metadata) -> Result<(), UsersError> {
         return Err(UsersError::Writable { path });
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A fault of the moment: the disk, or no descriptor left.
+    fn unreadable(path: &Path, _: &Metadata) -> Result<Vec<Entry>, UsersError> {
+        let path = path.to_owned();
+        let source = io::Error::from(rustix::io::Errno::MFILE);
+        Err(UsersError::Unreadable { path, source })
+    }
+
+    #[test]
+    fn what_cannot_be_read_at_the_moment_is_read_later() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("users.toml");
+        let write = |name: &str| {
+            let text = format!("[\"{name}@b.test\"]\nmailbox = \"m\"\n");
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::metadata(&file).unwrap()
+        };
+        let who = |known: &Known| -> Vec<String> {
+            let users = known.entries.iter();
+            users
+                .map(|entry| entry.user.address().canonical())
+                .collect()
+        };
+        let mut known = Known::default();
+        let metadata = write("withdrawn");
+        assert!(!known.look(&file, &metadata, unreadable));
+        assert!(known.look(&file, &metadata, read));
+        assert_eq!(who(&known), ["withdrawn@b.test"]);
+
+        let metadata = write("new");
+        for _ in 0..2 {
+            assert!(!known.look(&file, &metadata, unreadable));
+            assert_eq!(who(&known), ["withdrawn@b.test"]);
+            assert!(known.unread.as_ref().unwrap().contains("users.toml"));
+        }
+        // The same file, of which nothing has changed since.
+        assert!(known.look(&file, &metadata, read));
+        assert_eq!(
+            (who(&known), known.unread.is_none()),
+            (vec!["new@b.test".to_owned()], true)
+        );
+        assert!(!known.look(&file, &metadata, unreadable));
+
+        // One that is wrong is read once, and takes nothing away.
+        fs::write(&file, "[bob\n").unwrap();
+        let metadata = fs::metadata(&file).unwrap();
+        assert!(!known.look(&file, &metadata, read));
+        assert!(!known.look(&file, &metadata, unreadable));
+        assert_eq!(
+            (who(&known), known.unread),
+            (vec!["new@b.test".to_owned()], None)
+        );
+    }
 }

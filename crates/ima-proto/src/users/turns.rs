@@ -1,10 +1,14 @@
-//! How many passwords are checked at once.
+//! How many passwords are checked at once, and in which memory: there is as much of
+//! it as there are turns, however many connections come.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::num::NonZero;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use super::memory::Memory;
 
 /// How many may wait for a turn; more than the connections of any server that
 /// keeps the default of `max-connections`.
@@ -19,13 +23,17 @@ pub(super) struct Turns {
 
 #[derive(Debug)]
 struct State {
-    free: usize,
-    waiting: VecDeque<Sender<()>>,
+    /// One for each turn that nobody has.
+    free: Vec<Memory>,
+    waiting: VecDeque<Sender<Memory>>,
 }
 
-/// The right to work, given on when it is dropped.
+/// The right to work, and the memory for it, given on when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    memory: Memory,
+}
 
 impl Turns {
     /// As many as there are cores that this process may use.
@@ -34,10 +42,12 @@ impl Turns {
         Self::new(cores, MAX_WAITING)
     }
 
-    fn new(free: usize, max_waiting: usize) -> Self {
+    fn new(turns: usize, max_waiting: usize) -> Self {
         Self {
             state: Mutex::new(State {
-                free,
+                free: std::iter::repeat_with(Memory::default)
+                    .take(turns)
+                    .collect(),
                 waiting: VecDeque::new(),
             }),
             max_waiting,
@@ -48,9 +58,8 @@ impl Turns {
     pub(super) fn take(&self) -> Option<Turn<'_>> {
         let (turn, mine) = channel();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.free > 0 {
-            state.free -= 1;
-            return Some(Turn(self));
+        if let Some(memory) = state.free.pop() {
+            return Some(self.turn(memory));
         }
         if state.waiting.len() >= self.max_waiting {
             return None;
@@ -58,19 +67,37 @@ impl Turns {
         state.waiting.push_back(turn);
         drop(state);
         // Whoever has a turn sends it on when it ends, even by a panic.
-        mine.recv().ok().map(|()| Turn(self))
+        mine.recv().ok().map(|memory| self.turn(memory))
+    }
+
+    fn turn(&self, memory: Memory) -> Turn<'_> {
+        Turn {
+            turns: self,
+            memory,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// The memory to work in, as the last turn left it.
+    pub(super) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = mem::take(&mut self.memory);
+        memory.shrink();
+        let state = &self.turns.state;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(next) = state.waiting.pop_front() {
-            if next.send(()).is_ok() {
-                return;
+            match next.send(memory) {
+                Ok(()) => return,
+                Err(SendError(unsent)) => memory = unsent,
             }
         }
-        state.free = state.free.saturating_add(1);
+        state.free.push(memory);
     }
 }
 
@@ -105,7 +132,7 @@ mod tests {
             drop(first);
         });
         assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
-        assert_eq!(turns.state.lock().unwrap().free, 1);
+        assert_eq!(turns.state.lock().unwrap().free.len(), 1);
     }
 
     #[test]
@@ -123,6 +150,29 @@ mod tests {
             }
         });
         assert!(most.into_inner() <= 2);
-        assert_eq!(turns.state.lock().unwrap().free, 2);
+        assert_eq!(turns.state.lock().unwrap().free.len(), 2);
+    }
+
+    #[test]
+    fn there_is_memory_for_the_turns_and_not_for_the_threads() {
+        let turns = Turns::new(2, 100);
+        let mut held = [turns.take().unwrap(), turns.take().unwrap()];
+        for turn in &mut held {
+            turn.memory().blocks(64);
+        }
+        thread::scope(|scope| {
+            for _ in 0..50 {
+                scope.spawn(|| {
+                    let mut turn = turns.take().unwrap();
+                    // Somebody's before.
+                    assert_eq!(turn.memory().kibibytes(), 64);
+                });
+            }
+            wait_until(|| turns.state.lock().unwrap().waiting.len() == 50);
+            drop(held);
+        });
+        let kept = turns.state.lock().unwrap();
+        let kept: Vec<_> = kept.free.iter().map(Memory::kibibytes).collect();
+        assert_eq!(kept, [64, 64]);
     }
 }
