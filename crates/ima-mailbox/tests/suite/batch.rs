@@ -88,6 +88,40 @@ fn a_batch_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
+fn a_batch_that_cannot_be_committed_leaves_nothing() {
+    let place = Place::new();
+    let folder = place.open();
+    let letters = [Letter::full("1"), Letter::full("2"), Letter::plain("3")];
+    let stage = || {
+        let mut batch = folder.batch().unwrap();
+        for letter in &letters {
+            batch
+                .stage(&letter.header, &mut &*letter.data, at(0))
+                .unwrap();
+        }
+        batch
+    };
+    // The last one finds something else in its place.
+    let batch = stage();
+    let blocked = place.path(&format!("messages/{}", letters[2].name()));
+    fs::create_dir(&blocked).unwrap();
+    let before = place.tree();
+    assert!(!batch.commit().unwrap_err().is_refusal());
+    assert_eq!(place.tree(), before);
+    fs::remove_dir(&blocked).unwrap();
+    // And here it is the journal.
+    let batch = stage();
+    let journal = place.journal();
+    fs::write(place.path("journal"), "ima-mailbox 2\n").unwrap();
+    let before = place.tree();
+    assert!(!batch.commit().unwrap_err().is_refusal());
+    assert_eq!(place.tree(), before);
+    fs::write(place.path("journal"), journal).unwrap();
+    assert_eq!(stage().commit().unwrap(), 3);
+    place.holds_exactly(&letters.iter().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_message_that_is_not_what_it_says_spoils_no_other() {
     let place = Place::new();
     let folder = place.open();
