@@ -52,8 +52,8 @@ use turns::Turns;
 /// A password longer than this is none (octets), nor is an empty one.
 pub const MAX_PASSWORD: usize = 1024;
 
-/// The users of a file or folder. It is read again when it changes, at most once
-/// a second; a file that is wrong then is logged once, and what it said before
+/// The users of a file or folder. It is read again when it changes, within a
+/// second or when somebody is refused; a file that is wrong then is logged once, and what it said before
 /// holds.
 ///
 /// One password a core is checked at once, by all threads that share this value.
@@ -113,18 +113,26 @@ impl Users {
                 .emit();
             return Err(NoLogin::TooMany);
         };
-        let user = table.by_address.get(address);
-        let (is_right, _work) = table.check(user.map(|user| &**user), password, turn.memory());
-        user.filter(|_| is_right).cloned().ok_or(NoLogin::Wrong)
+        let mut find = |table: &Table| {
+            let user = table.by_address.get(address);
+            let (is_right, _work) = table.check(user.map(|user| &**user), password, turn.memory());
+            user.filter(|_| is_right).cloned()
+        };
+        let newer = || self.source.other_than(&table);
+        let found = find(&table).or_else(|| find(&*newer()?));
+        found.ok_or(NoLogin::Wrong)
     }
 
     /// The user of this address, where this is the key of one of their
     /// certificates. The caller has seen the key proved.
     #[must_use]
     pub fn by_certificate(&self, address: &Address, key: &KeyDigest) -> Option<Arc<User>> {
+        let find = |table: &Table| {
+            let user = table.by_address.get(address)?;
+            user.certificates().contains(key).then(|| user.clone())
+        };
         let table = self.source.current();
-        let user = table.by_address.get(address)?;
-        user.certificates().contains(key).then(|| user.clone())
+        find(&table).or_else(|| find(&*self.source.other_than(&table)?))
     }
 
     /// Who there is, in no order.

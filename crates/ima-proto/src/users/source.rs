@@ -15,8 +15,11 @@ use super::Table;
 use super::entry::{self, Entry};
 use super::error::UsersError;
 
-/// How often the files are looked at, at most.
+/// How often the files are looked at, at most, as long as logins succeed.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Where one fails they are looked at again, but for no more than one part in so
+/// many of all time.
+const SHARE: u32 = 20;
 
 /// A file or folder, and what it says.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Source {
 #[derive(Debug)]
 struct Seen {
     at: Instant,
+    /// How long that look took.
+    took: Duration,
     files: BTreeMap<PathBuf, Known>,
     /// Why the files could not be found the last time, which is logged once.
     wrong: Option<String>,
@@ -92,6 +97,7 @@ impl Source {
             current: RwLock::new(Arc::new(table)),
             seen: Mutex::new(Seen {
                 at,
+                took: at.elapsed(),
                 files: known,
                 wrong: None,
             }),
@@ -101,20 +107,40 @@ impl Source {
 
     /// What it says now, or said at most a second ago.
     pub(super) fn current(&self) -> Arc<Table> {
-        // Whoever finds another thread looking takes what is there.
-        if let Ok(mut seen) = self.seen.try_lock()
-            && seen.at.elapsed() >= self.interval
-        {
-            seen.at = Instant::now();
-            if let Some(table) = seen.look(&self.path) {
-                log::info("users-read-again").emit();
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-            }
-        }
+        self.look(|_| self.interval);
+        self.kept()
+    }
+
+    /// What it says now, where that is not this. For who was refused: a user who
+    /// was added a moment ago is none yet.
+    pub(super) fn other_than(&self, table: &Arc<Table>) -> Option<Arc<Table>> {
+        self.look(|seen| seen.took.saturating_mul(SHARE));
+        Some(self.kept()).filter(|kept| !Arc::ptr_eq(kept, table))
+    }
+
+    fn kept(&self) -> Arc<Table> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Looks at the files, where the last look was that long ago. Whoever finds
+    /// another thread looking takes what is there.
+    fn look(&self, pause: impl Fn(&Seen) -> Duration) {
+        let Ok(mut seen) = self.seen.try_lock() else {
+            return;
+        };
+        if seen.at.elapsed() < pause(&seen) {
+            return;
+        }
+        let begin = Instant::now();
+        let table = seen.look(&self.path);
+        (seen.at, seen.took) = (Instant::now(), begin.elapsed());
+        if let Some(table) = table {
+            log::info("users-read-again").emit();
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        }
     }
 
     #[cfg(test)]

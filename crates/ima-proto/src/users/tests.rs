@@ -395,3 +395,32 @@ fn ten_thousand_users_are_read_once() {
         "10,000 users are read in {load:?}; as many logins take {logins:?}"
     );
 }
+
+/// Once whoever was enrolled within the last second was refused.
+#[test]
+fn whoever_was_just_added_is_not_refused() {
+    let place = Place::new();
+    place.write("bob.toml", "");
+    let users = Users::load(place.0.path()).unwrap();
+    let bob = address("bob@b.test");
+    assert!(users.by_certificate(&bob, &key('a')).is_none());
+    let entry = format!(
+        "[\"bob@b.test\"]\nmailbox = \"m\"\npassword = \"{}\"\ncertificates = [\"{}\"]\n",
+        quick("open sesame"),
+        key('a')
+    );
+    for (round, written) in [entry.clone(), String::new(), entry].iter().enumerate() {
+        place.write("bob.toml", written);
+        // For as long as a look is not worth its while yet.
+        let begin = Instant::now();
+        let is_in = |users: &Users| match round {
+            0 => users.by_certificate(&bob, &key('a')).is_some(),
+            _ => users.by_password(&bob, b"open sesame").is_ok(),
+        };
+        while is_in(&users) != (round != 1) {
+            let limit = Duration::from_millis(if round == 1 { 5000 } else { 900 });
+            assert!(begin.elapsed() < limit, "{round}");
+            std::thread::yield_now();
+        }
+    }
+}
