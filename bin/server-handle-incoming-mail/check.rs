@@ -41,7 +41,6 @@ pub(crate) fn check(plan: &Plan, header: &HeaderBlock, mut stdout: impl Write) -
 
 /// The groups that have an inbox which cannot take the message.
 fn cannot_take(plan: &Plan, header: &HeaderBlock) -> HashSet<usize> {
-    let octets = header.size().saturating_add(header.as_bytes().len() as u64);
     let full = plan.places.iter().filter(|place| {
         let Action::Inbox { path, .. } = &place.destination.action else {
             return false;
@@ -49,7 +48,7 @@ fn cannot_take(plan: &Plan, header: &HeaderBlock) -> HashSet<usize> {
         if place.missing {
             inbox::log_missing(path, &place.written);
         }
-        place.missing || !inbox::can_take(path, &place.written, octets)
+        place.missing || !inbox::can_take(path, &place.written, header)
     });
     full.flat_map(|place| place.groups.iter().copied())
         .collect()

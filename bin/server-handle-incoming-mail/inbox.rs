@@ -47,9 +47,9 @@ pub(crate) fn log_missing(path: &Path, recipient: &Address) {
         .emit();
 }
 
-/// Asks an inbox whether it could take so many octets.
-pub(crate) fn can_take(path: &Path, recipient: &Address, octets: u64) -> bool {
-    match Folder::open(path).and_then(|folder| folder.can_take(octets)) {
+/// Asks an inbox whether it could take the message.
+pub(crate) fn can_take(path: &Path, recipient: &Address, header: &HeaderBlock) -> bool {
+    match Folder::open(path).and_then(|folder| folder.can_deliver(header)) {
         Ok(()) => true,
         Err(error) => {
             log_failure(path, recipient, &error);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ima_message::Hostpart;
-use ima_program::config::{ByteSize, ConfigPath, Loaded, Period};
+use ima_message::{ByteSize, Hostpart};
+use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
 use ima_proto::imdp::{ALPN, Limits};
 use ima_proto::tls::{

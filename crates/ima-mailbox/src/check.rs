@@ -19,14 +19,15 @@ use rustix::fs::FileType;
 use crate::directory::Directory;
 use crate::error::{Kind, MailboxError};
 use crate::name;
+use crate::settings::Settings;
 
 pub use finding::{Finding, Rule, Severity};
 pub use folder::folder;
+pub(crate) use messages::{header_and_inline, is_whole_message};
+pub(crate) use octets::Digested;
 
 /// What a file system makes at its root.
 const LOST_AND_FOUND: &str = "lost+found";
-/// What a mailbox may hold beside its folders.
-const MAILBOX_TOML: &str = "mailbox.toml";
 
 /// Checks a folder, or a mailbox with all folders in it: what holds a journal
 /// or messages is a folder. Each finding is reported as soon as it is certain.
@@ -63,16 +64,24 @@ pub fn mailbox(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), Mailb
         let expected = match &*name {
             // fetch-mail(1) keeps its own things in a mailbox.
             LOST_AND_FOUND | name::FETCH_STATE => continue,
-            MAILBOX_TOML => Kind::File,
+            name::MAILBOX_TOML => Kind::File,
             _ => Kind::Directory,
         };
-        if name.starts_with(name::UNFINISHED) {
+        if name.starts_with(name::UNFINISHED) || name.starts_with(name::REMOVED) {
             report(Finding::new(path, Rule::Leftover));
-        } else if name != MAILBOX_TOML && name.parse::<FolderName>().is_err() {
+        } else if name != name::MAILBOX_TOML && name.parse::<FolderName>().is_err() {
             report(Finding::new(path, Rule::Unexpected));
         } else if found != expected {
             report(Finding::new(path, Rule::Kind { expected, found }));
-        } else if expected == Kind::Directory {
+        } else if expected == Kind::File {
+            match Settings::of(&root) {
+                Ok(_) => {}
+                Err(MailboxError::Settings { source, .. }) => {
+                    report(Finding::new(path, Rule::Settings(source)));
+                }
+                Err(error) => report(Finding::new(path, Rule::Unreadable(error))),
+            }
+        } else {
             folders += 1;
             folder(&path, report)?;
         }

@@ -7,12 +7,13 @@ use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 
 use crate::directory::{self, Directory};
+use crate::durable::Barrier;
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::name;
-
-const DIRECTORIES: [&str; 4] = [name::MESSAGES, name::ATTACHMENTS, name::GONE, name::TMP];
+use crate::removal::clear_away;
+use crate::settling;
 
 impl Folder {
     /// Makes an empty folder, and the mailbox that it lies in where that is
@@ -41,13 +42,19 @@ impl Folder {
         let unfinished = format!("{}{random:016x}", name::UNFINISHED);
         let made = mailbox.create_directory(&unfinished).and_then(|directory| {
             fill(&directory)?;
+            settling::mark(&directory)?;
             give_name(mailbox, &unfinished, folder)
         });
         if let Err(error) = made {
-            remove(mailbox, &unfinished);
+            clear_away(mailbox, &unfinished);
             return Err(error);
         }
-        mailbox.sync()
+        mailbox.sync()?;
+        let tmp = mailbox.directory(folder.as_str());
+        if let Ok(tmp) = tmp.and_then(|folder| folder.directory(name::TMP)) {
+            settling::forget(&tmp);
+        }
+        Ok(())
     }
 }
 
@@ -67,22 +74,29 @@ fn folder_name(path: &Path) -> Result<(&Path, FolderName), MailboxError> {
 /// Opens the mailbox, which may be reached by a symbolic link here, or makes it
 /// in a directory that is there.
 fn open_or_make(path: &Path) -> Result<Directory, MailboxError> {
-    match Directory::open_followed(path) {
-        Err(MailboxError::NoFolder(_)) => {}
-        opened => return opened,
+    let mailbox = match Directory::open_followed(path) {
+        Err(MailboxError::NoFolder(_)) => return Directory::make(path),
+        opened => opened?,
+    };
+    if mailbox.names()?.is_empty()
+        && let Some((above, _)) = directory::split(path)
+    {
+        // Whoever made it may have died before its name was on the disk.
+        Directory::open_followed(above)?.sync()?;
     }
-    Directory::make(path)
+    Ok(mailbox)
 }
 
 /// Puts into a new directory what belongs to a folder, and syncs it.
 fn fill(directory: &Directory) -> Result<(), MailboxError> {
-    for name in DIRECTORIES {
+    for name in name::DIRECTORIES {
         directory.create_directory(name)?.sync()?;
     }
     let lock = directory.create(name::LOCK)?;
-    lock.sync_all()
+    Barrier::File
+        .sync(&lock)
         .map_err(|e| directory.fault(Step::Sync, name::LOCK, e))?;
-    Journal::create(directory)?;
+    Journal::create(directory, name::JOURNAL, &[])?;
     directory.sync()
 }
 
@@ -104,17 +118,4 @@ fn give_name(
         Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR => MailboxError::Exists(path),
         e => MailboxError::io(Step::Rename, &path, e),
     })
-}
-
-/// Removes what is there of a folder that could not be made.
-fn remove(mailbox: &Directory, unfinished: &str) {
-    if let Ok(directory) = mailbox.directory(unfinished) {
-        for name in [name::LOCK, name::JOURNAL] {
-            let _ = directory.remove(name);
-        }
-        for name in DIRECTORIES {
-            let _ = directory.remove_directory(name);
-        }
-    }
-    let _ = mailbox.remove_directory(unfinished);
 }

@@ -9,9 +9,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{
+    self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps,
+};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::durable::Barrier;
 use crate::error::{Kind, MailboxError, Step};
 
 /// The mode of every file in a mailbox.
@@ -34,38 +37,42 @@ impl Directory {
     /// [`MailboxError::NoFolder`] where there is nothing; [`MailboxError::Kind`]
     /// where there is something else.
     pub(crate) fn open(path: &Path) -> Result<Self, MailboxError> {
-        let opened = match split(path) {
-            Some((parent, name)) => retry_on_intr(|| {
-                fs::open(
-                    parent,
-                    OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                    Mode::empty(),
-                )
-            })
-            .map_err(|e| (e, parent))
-            .and_then(|parent| {
-                open_beneath(
-                    &parent,
-                    name,
-                    OFlags::RDONLY | OFlags::DIRECTORY,
-                    Mode::empty(),
-                )
-                .map_err(|e| (e, path))
-            }),
-            // "/", "." and ".." cannot be symbolic links.
-            None => open_beneath_cwd(path).map_err(|e| (e, path)),
+        Self::open_in(path).map(|(opened, _)| opened)
+    }
+
+    /// As [`Directory::open`]; with the directory that it lies in, for looking at
+    /// and opening what is beneath it, and its name there. The root of all files
+    /// lies in none.
+    pub(crate) fn open_in(path: &Path) -> Result<(Self, Option<(Self, String)>), MailboxError> {
+        let Some((above, name)) = split(path) else {
+            return open_unnamed(path);
         };
-        match opened {
-            Ok(fd) => Ok(Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let above = match retry_on_intr(|| fs::open(above, flags, Mode::empty())) {
+            Ok(fd) => Self {
                 file: fd.into(),
-                path: path.to_owned(),
-            }),
-            Err((Errno::NOENT, _)) => Err(MailboxError::NoFolder(path.to_owned())),
-            Err((Errno::LOOP | Errno::NOTDIR, at)) if at == path => Err(MailboxError::Kind {
+                path: above.to_owned(),
+            },
+            Err(Errno::NOENT) => return Err(MailboxError::NoFolder(path.to_owned())),
+            Err(e) => return Err(MailboxError::io(Step::Open, above, e)),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        match open_beneath(&above, name, flags, Mode::empty()) {
+            Ok(fd) => {
+                let opened = Self {
+                    file: fd.into(),
+                    path: path.to_owned(),
+                };
+                // A name that is no text is none of a folder.
+                let name = name.to_str().map(str::to_owned);
+                Ok((opened, name.map(|name| (above, name))))
+            }
+            Err(Errno::NOENT) => Err(MailboxError::NoFolder(path.to_owned())),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(MailboxError::Kind {
                 path: path.to_owned(),
                 expected: Kind::Directory,
             }),
-            Err((e, at)) => Err(MailboxError::io(Step::Open, at, e)),
+            Err(e) => Err(MailboxError::io(Step::Open, path, e)),
         }
     }
 
@@ -96,6 +103,17 @@ impl Directory {
         let made = above.create_directory(name)?;
         above.sync()?;
         Ok(made)
+    }
+
+    /// The same directory, opened so that its names can be read.
+    pub(crate) fn reopen(&self) -> Result<Self, MailboxError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        open_beneath(&self.file, ".", flags, Mode::empty())
+            .map(|fd| Self {
+                file: fd.into(),
+                path: self.path.clone(),
+            })
+            .map_err(|e| self.fault(Step::Open, "", e))
     }
 
     /// Opens the directory `name` in this one.
@@ -217,6 +235,56 @@ impl Directory {
         .map_err(|e| self.fault(Step::Create, name, e))
     }
 
+    /// Gives what bears a name, and is of the right kind, its mode. Gives the mode
+    /// that it had where that was another; `None` also where it is not there, or
+    /// of another kind.
+    pub(crate) fn mend_mode(&self, name: &str, kind: Kind) -> Result<Option<u32>, MailboxError> {
+        let fault = |e| self.fault(Step::Open, name, e);
+        let mode = match kind {
+            Kind::Directory => DIRECTORY_MODE,
+            _ => FILE_MODE,
+        };
+        let file = match open_beneath(&self.file, name, OFlags::PATH, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(e) => return Err(fault(e)),
+        };
+        let status = fs::fstat(&file).map_err(fault)?;
+        let found = status.st_mode & 0o777;
+        if Kind::from(FileType::from_raw_mode(status.st_mode)) != kind || found == mode {
+            return Ok(None);
+        }
+        fs::chmod(descriptor_path(&file), Mode::from_raw_mode(mode)).map_err(fault)?;
+        Ok(Some(found))
+    }
+
+    /// Removes the name of a file where it is there. Says whether it was.
+    pub(crate) fn remove_if_there(&self, name: &str) -> Result<bool, MailboxError> {
+        match fs::unlinkat(&self.file, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(self.fault(Step::Remove, name, e)),
+        }
+    }
+
+    /// Makes the file `name` where it is missing; it is of now in either case.
+    /// Says whether it was missing.
+    pub(crate) fn create_or_touch(&self, name: &str) -> Result<bool, MailboxError> {
+        let Some(file) = self.find_file(name, OFlags::WRONLY)? else {
+            return self.create(name).map(|_| true);
+        };
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: fs::UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        fs::futimens(file, &times).map_err(|e| self.fault(Step::Write, name, e))?;
+        Ok(false)
+    }
+
     /// Removes the name of a file.
     pub(crate) fn remove(&self, name: &str) -> Result<(), MailboxError> {
         fs::unlinkat(&self.file, name, AtFlags::empty())
@@ -231,7 +299,9 @@ impl Directory {
 
     /// Brings the names in this directory onto the disk.
     pub(crate) fn sync(&self) -> Result<(), MailboxError> {
-        retry_on_intr(|| fs::fsync(&self.file)).map_err(|e| self.fault(Step::Sync, "", e))
+        Barrier::Directory
+            .sync(&self.file)
+            .map_err(|e| self.fault(Step::Sync, "", e))
     }
 
     /// All names in this directory, `.` and `..` left out, in no order.
@@ -283,7 +353,7 @@ impl Directory {
         }
     }
 
-    fn wrong_kind(&self, name: &str, expected: Kind) -> MailboxError {
+    pub(crate) fn wrong_kind(&self, name: &str, expected: Kind) -> MailboxError {
         MailboxError::Kind {
             path: self.path.join(name),
             expected,
@@ -335,7 +405,26 @@ fn open_beneath(
     }
 }
 
-fn open_beneath_cwd(path: &Path) -> rustix::io::Result<OwnedFd> {
+/// "/", "." or a path that ends in "..": its last component is no symbolic link,
+/// and its name is that of what it leads to.
+fn open_unnamed(path: &Path) -> Result<(Directory, Option<(Directory, String)>), MailboxError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    retry_on_intr(|| fs::openat(CWD, path, flags, Mode::empty()))
+    let opened = match retry_on_intr(|| fs::openat(CWD, path, flags, Mode::empty())) {
+        Ok(fd) => Directory {
+            file: fd.into(),
+            path: path.to_owned(),
+        },
+        Err(Errno::NOENT) => return Err(MailboxError::NoFolder(path.to_owned())),
+        Err(e) => return Err(MailboxError::io(Step::Open, path, e)),
+    };
+    let whole = path
+        .canonicalize()
+        .map_err(|e| MailboxError::io(Step::Open, path, e))?;
+    match split(&whole) {
+        None => Ok((opened, None)),
+        Some(_) => {
+            let (_, above) = Directory::open_in(&whole)?;
+            Ok((opened, above))
+        }
+    }
 }

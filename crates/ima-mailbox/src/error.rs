@@ -8,6 +8,7 @@ use ima_message::{DataError, FolderNameError};
 use rustix::fs::FileType;
 
 use crate::journal::JournalError;
+use crate::settings::SettingsError;
 
 /// Why a mailbox did not do what was asked. But for [`MailboxError::Data`],
 /// which is a refusal of the message, each is a fault on this side.
@@ -55,6 +56,40 @@ pub enum MailboxError {
     /// A journal breaks its grammar.
     #[error("{}, octet {offset}: {source}", .path.display())]
     Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Where the line begins, in octets from 0.
+        offset: u64,
+        /// The rule that it breaks.
+        source: JournalError,
+    },
+    /// `mailbox.toml` breaks a rule.
+    #[error("{}: {source}", .path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// The rule.
+        source: SettingsError,
+    },
+    /// The mailbox's quota has too little room.
+    #[error(
+        "{} may hold {quota} octets by its quota and holds {used}, and {needed} more are needed: delete mail and empty the folder trash, or raise `quota` in its mailbox.toml",
+        .mailbox.display()
+    )]
+    Quota {
+        /// The mailbox.
+        mailbox: PathBuf,
+        /// Octets that it may hold.
+        quota: u64,
+        /// Octets that it holds.
+        used: u64,
+        /// Octets that were to be added.
+        needed: u64,
+    },
+    /// A journal cannot be written anew, since one of its lines breaks the
+    /// grammar.
+    #[error("{}, octet {offset}: {source}: mend it with `ima-mailbox repair`", .path.display())]
+    Damaged {
         /// The journal.
         path: PathBuf,
         /// Where the line begins, in octets from 0.

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use ima_message::{MessageDigest, Part, PartDigest, Token};
-use rustix::fs::{self, Access, AtFlags, FlockOperation, OFlags, StatVfsMountFlags};
+use ima_message::{HeaderBlock, MessageDigest, Part, PartDigest, Token};
+use rustix::fs::{self, Access, AtFlags, OFlags, StatVfsMountFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
 use crate::journal::{Changes, Journal};
+use crate::lock::Home;
 use crate::name;
 
 /// Octets that a message may need beyond its own: directories, journal, and the
@@ -30,19 +31,15 @@ pub struct Folder {
     pub(crate) attachments: Arc<Directory>,
     pub(crate) gone: Directory,
     pub(crate) tmp: Arc<Directory>,
-}
-
-/// The lock of a folder, held until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
+    /// `None` only where it is the root of a file system.
+    pub(crate) home: Option<Home>,
 }
 
 /// What stands in `attachments/` under an attachment's digest.
 pub(crate) enum Kept {
     /// The attachment, open for reading.
     Whole(File),
-    /// A file of another length: damage, which is left for whoever mends it.
+    /// A file of another length: damage.
     Damaged,
     /// Nothing.
     Absent,
@@ -56,11 +53,16 @@ impl Folder {
     /// [`MailboxError::NoFolder`] where there is nothing at this path; a fault
     /// where it is no folder or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, MailboxError> {
-        Self::beneath(Directory::open(path)?)
+        let (root, above) = Directory::open_in(path)?;
+        let home = above.map(|(mailbox, name)| Home {
+            mailbox: Arc::new(mailbox),
+            name,
+        });
+        Self::beneath(root, home)
     }
 
     /// The folder whose directory this is.
-    pub(crate) fn beneath(root: Directory) -> Result<Self, MailboxError> {
+    pub(crate) fn beneath(root: Directory, home: Option<Home>) -> Result<Self, MailboxError> {
         let directory = |name| root.directory(name);
         Ok(Self {
             messages: Arc::new(directory(name::MESSAGES)?),
@@ -68,11 +70,13 @@ impl Folder {
             gone: directory(name::GONE)?,
             tmp: Arc::new(directory(name::TMP)?),
             root,
+            home,
         })
     }
 
     /// Whether a message of so many octets, header block included, could be
-    /// stored now: permission, disk and inodes, and a journal that is in order.
+    /// stored now: permission, disk and inodes, the mailbox's quota, and a journal that
+    /// is in order.
     /// It is a forecast and holds nothing back.
     ///
     /// # Errors
@@ -110,9 +114,38 @@ impl Folder {
                 Err(e) => return Err(directory.fault(Step::Write, "", e)),
             }
         }
+        if let Some(room) = self.room()? {
+            room.refuse_beyond(octets)?;
+        }
         self.root.file(name::LOCK, OFlags::RDWR)?;
         self.root.file(name::JOURNAL, OFlags::RDWR)?;
         Journal::open(&self.root).map(|_| ())
+    }
+
+    /// As [`Folder::can_take`], for a message that its sender brings: one that is
+    /// here already, or was deleted in the last days, needs no room.
+    ///
+    /// # Errors
+    /// The fault for which it could not be delivered.
+    pub fn can_deliver(&self, header: &HeaderBlock) -> Result<(), MailboxError> {
+        let name = name::message(header.digest());
+        match self.gone.status(&name)?.is_some() {
+            true => self.can_take(0),
+            false => self.can_store(header),
+        }
+    }
+
+    /// As [`Folder::can_take`], for a message that the folder's user puts there: one
+    /// that is here already needs no room.
+    ///
+    /// # Errors
+    /// The fault for which it could not be stored.
+    pub fn can_store(&self, header: &HeaderBlock) -> Result<(), MailboxError> {
+        let name = name::message(header.digest());
+        match self.messages.status(&name)?.is_some() {
+            true => self.can_take(0),
+            false => self.can_take((header.as_bytes().len() as u64).saturating_add(header.size())),
+        }
     }
 
     /// A message's header block and inline parts, open for reading; `None` where
@@ -144,6 +177,15 @@ impl Folder {
         self.gone.holds(&name::message(digest))
     }
 
+    /// How many messages it knows that were deleted or moved away in the last days.
+    /// The cost is that of their names.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn known_removals(&self) -> Result<u64, MailboxError> {
+        Ok(self.gone.names()?.len() as u64)
+    }
+
     /// The token of now: everything before it is on the disk.
     ///
     /// # Errors
@@ -169,14 +211,6 @@ impl Folder {
         Ok(journal)
     }
 
-    pub(crate) fn lock_exclusively(&self) -> Result<Lock, MailboxError> {
-        Lock::take(&self.root, OFlags::RDWR, FlockOperation::LockExclusive)
-    }
-
-    pub(crate) fn lock_shared(&self) -> Result<Lock, MailboxError> {
-        Lock::take(&self.root, OFlags::RDONLY, FlockOperation::LockShared)
-    }
-
     /// What is in `attachments/` for a part.
     pub(crate) fn kept(&self, part: &Part) -> Result<Kept, MailboxError> {
         let name = name::kept(part.digest());
@@ -193,27 +227,18 @@ impl Folder {
     /// Files that root makes in another's folder would be of no use to its
     /// owner. For any other user the permissions decide.
     pub(crate) fn refuse_foreign_root(&self) -> Result<(), MailboxError> {
-        let (_, owner) = self.root.device_and_owner()?;
-        if geteuid().is_root() && owner != 0 {
-            return Err(MailboxError::Owner {
-                path: self.root.path().to_owned(),
-                owner,
-            });
-        }
-        Ok(())
+        refuse_foreign_root(&self.root)
     }
 }
 
-impl Lock {
-    /// Waits for the lock of the folder whose directory this is.
-    pub(crate) fn take(
-        folder: &Directory,
-        access: OFlags,
-        operation: FlockOperation,
-    ) -> Result<Self, MailboxError> {
-        let file = folder.file(name::LOCK, access)?;
-        retry_on_intr(|| fs::flock(&file, operation))
-            .map_err(|e| folder.fault(Step::Lock, name::LOCK, e))?;
-        Ok(Self { _file: file })
+/// As [`Folder::refuse_foreign_root`], by a folder's directory alone.
+pub(crate) fn refuse_foreign_root(root: &Directory) -> Result<(), MailboxError> {
+    let (_, owner) = root.device_and_owner()?;
+    if geteuid().is_root() && owner != 0 {
+        return Err(MailboxError::Owner {
+            path: root.path().to_owned(),
+            owner,
+        });
     }
+    Ok(())
 }

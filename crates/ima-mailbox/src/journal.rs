@@ -12,27 +12,32 @@
 //! changes, so it can be read without the lock.
 
 mod changes;
+mod lines;
+mod named;
+mod salvage;
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
-use rustix::fs::{OFlags, fsync, ftruncate};
+use rustix::fs::{OFlags, ftruncate};
 use rustix::io::retry_on_intr;
 
 use ima_message::{Entry, EntryError, Generation, Token};
 
 pub use changes::{Change, Changes, Entries};
+pub(crate) use salvage::Salvage;
 
 use crate::directory::Directory;
+use crate::durable::Barrier;
 use crate::error::{MailboxError, Step};
 use crate::name::JOURNAL;
 
 const FIRST_LINE_BEGINS: &str = "ima-mailbox 1 ";
 const FIRST_LINE_LENGTH: usize = 31;
 /// Octets of the first line with its LF.
-const FIRST_LINE: u64 = FIRST_LINE_LENGTH as u64;
+pub(crate) const FIRST_LINE: u64 = FIRST_LINE_LENGTH as u64;
 /// Octets of a line with its LF. Writers stay below it; readers refuse more.
 const MAX_LINE: u64 = 8192;
 
@@ -61,6 +66,18 @@ pub(crate) struct Journal {
     settled: u64,
     /// Octets behind the last whole line.
     rest: u64,
+    /// How many names it had when it was opened.
+    names: u64,
+}
+
+/// What one write added to a journal: the token before its lines and the one
+/// behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where the first of them begins.
+    pub from: Token,
+    /// Where the last of them ends.
+    pub to: Token,
 }
 
 /// Lines that could not be appended.
@@ -72,13 +89,29 @@ pub(crate) struct NotAppended {
 }
 
 impl Journal {
-    /// Makes the journal of a new folder, with a new generation, and syncs it.
-    pub(crate) fn create(directory: &Directory) -> Result<(), MailboxError> {
+    /// Makes a journal with a new generation and these lines, and syncs it. Gives
+    /// the token behind the last line.
+    pub(crate) fn create(
+        directory: &Directory,
+        name: &str,
+        entries: &[Entry],
+    ) -> Result<Token, MailboxError> {
         let generation = Generation::new(getrandom::u64().map_err(MailboxError::Random)?);
-        let mut file = directory.create(JOURNAL)?;
-        file.write_all(format!("{FIRST_LINE_BEGINS}{generation}\n").as_bytes())
-            .map_err(|e| directory.fault(Step::Write, JOURNAL, e))?;
-        retry_on_intr(|| fsync(&file)).map_err(|e| directory.fault(Step::Sync, JOURNAL, e))
+        let fault = |e| directory.fault(Step::Write, name, e);
+        let mut file = BufWriter::new(directory.create(name)?);
+        let first = format!("{FIRST_LINE_BEGINS}{generation}\n");
+        file.write_all(first.as_bytes()).map_err(fault)?;
+        let mut offset = first.len() as u64;
+        for entry in entries {
+            let line = format!("{entry}\n");
+            file.write_all(line.as_bytes()).map_err(fault)?;
+            offset = offset.saturating_add(line.len() as u64);
+        }
+        file.flush().map_err(fault)?;
+        Barrier::Journal
+            .sync(file.get_ref())
+            .map_err(|e| directory.fault(Step::Sync, name, e))?;
+        Ok(Token { generation, offset })
     }
 
     /// Opens a folder's journal for reading.
@@ -87,7 +120,8 @@ impl Journal {
     }
 
     /// Opens a folder's journal for appending, under its exclusive lock, and
-    /// cuts off a last line without LF.
+    /// cuts off a last line without LF. Whoever appends has it from
+    /// [`crate::folder::Folder`], by which its name is on the disk.
     pub(crate) fn open_to_append(directory: &Directory) -> Result<Self, MailboxError> {
         let mut journal = Self::from_file(
             directory,
@@ -102,10 +136,10 @@ impl Journal {
 
     fn from_file(directory: &Directory, file: File) -> Result<Self, MailboxError> {
         let path = directory.path().join(JOURNAL);
-        let length = file
+        let metadata = file
             .metadata()
-            .map_err(|e| MailboxError::io(Step::Open, &path, e))?
-            .size();
+            .map_err(|e| MailboxError::io(Step::Open, &path, e))?;
+        let length = metadata.size();
         let generation = match read_first_line(&file) {
             Ok(Some(generation)) => generation,
             Ok(None) => {
@@ -125,6 +159,7 @@ impl Journal {
             generation,
             settled,
             rest: length.saturating_sub(settled),
+            names: metadata.nlink(),
         })
     }
 
@@ -141,13 +176,21 @@ impl Journal {
         self.rest
     }
 
+    /// How many names it had when it was opened.
+    pub(crate) fn names(&self) -> u64 {
+        self.names
+    }
+
     /// Brings the journal onto the disk.
     pub(crate) fn sync(&self) -> Result<(), MailboxError> {
-        retry_on_intr(|| fsync(&self.file)).map_err(|e| MailboxError::io(Step::Sync, &self.path, e))
+        Barrier::Journal
+            .sync(&self.file)
+            .map_err(|e| MailboxError::io(Step::Sync, &self.path, e))
     }
 
     /// Appends lines and syncs them, or takes them back.
-    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), NotAppended> {
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<Written, NotAppended> {
+        let from = self.token();
         let lines: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
         let written = (&self.file)
             .write_all(lines.as_bytes())
@@ -156,7 +199,8 @@ impl Journal {
         match written {
             Ok(()) => {
                 self.settled = self.settled.saturating_add(lines.len() as u64);
-                Ok(())
+                let to = self.token();
+                Ok(Written { from, to })
             }
             Err(error) => {
                 let withdrawn = self.truncate().and_then(|()| self.sync()).is_ok();
@@ -228,7 +272,7 @@ mod tests {
     fn a_new_journal_is_its_first_line() {
         let place = tempfile::tempdir().unwrap();
         let directory = Directory::open(place.path()).unwrap();
-        Journal::create(&directory).unwrap();
+        Journal::create(&directory, JOURNAL, &[]).unwrap();
         let text = fs::read_to_string(place.path().join(JOURNAL)).unwrap();
         assert_eq!(text.len() as u64, FIRST_LINE);
         let token = Journal::open(&directory).unwrap().token();

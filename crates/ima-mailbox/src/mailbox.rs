@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use ima_message::FolderName;
 use rustix::fs::FileType;
@@ -9,13 +10,14 @@ use rustix::fs::FileType;
 use crate::directory::Directory;
 use crate::error::MailboxError;
 use crate::folder::Folder;
+use crate::lock::Home;
 use crate::name;
 
 /// A mailbox, open. Its folders are reached beneath its handle alone, whatever
 /// becomes of the path that led to it.
 #[derive(Debug)]
 pub struct Mailbox {
-    root: Directory,
+    pub(crate) root: Arc<Directory>,
 }
 
 impl Mailbox {
@@ -26,7 +28,9 @@ impl Mailbox {
     /// [`MailboxError::NoMailbox`] where there is nothing at this path; a fault.
     pub fn open(path: &Path) -> Result<Self, MailboxError> {
         match Directory::open(path) {
-            Ok(root) => Ok(Self { root }),
+            Ok(root) => Ok(Self {
+                root: Arc::new(root),
+            }),
             Err(MailboxError::NoFolder(path)) => Err(MailboxError::NoMailbox(path)),
             Err(error) => Err(error),
         }
@@ -37,7 +41,9 @@ impl Mailbox {
     /// # Errors
     /// A fault; also where something has this name already.
     pub fn create(path: &Path) -> Result<Self, MailboxError> {
-        Directory::make(path).map(|root| Self { root })
+        Directory::make(path).map(|root| Self {
+            root: Arc::new(root),
+        })
     }
 
     /// The path that led here, for messages.
@@ -46,28 +52,14 @@ impl Mailbox {
         self.root.path()
     }
 
-    /// The names of its folders, sorted. The cost is that of the folders, not of
-    /// what is in them.
+    /// The names of its folders, sorted, also of those that are damaged, which is
+    /// found by whoever opens them. The cost is that of the folders, not of what is
+    /// in them.
     ///
     /// # Errors
     /// A fault.
     pub fn names(&self) -> Result<Vec<FolderName>, MailboxError> {
-        let mut names = Vec::new();
-        for name in self.root.names()? {
-            let Some(name) = name
-                .to_str()
-                .and_then(|name| name.parse::<FolderName>().ok())
-            else {
-                continue;
-            };
-            let is_directory = self
-                .root
-                .status(name.as_str())?
-                .is_some_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
-            if is_directory && self.root.directory(name.as_str())?.holds(name::JOURNAL)? {
-                names.push(name);
-            }
-        }
+        let mut names = folders(&self.root)?;
         names.sort();
         Ok(names)
     }
@@ -77,9 +69,13 @@ impl Mailbox {
     /// # Errors
     /// A fault.
     pub fn folder(&self, name: &FolderName) -> Result<Option<Folder>, MailboxError> {
-        match self.root.status(name.as_str())? {
-            None => Ok(None),
-            Some(_) => Folder::beneath(self.root.directory(name.as_str())?).map(Some),
+        if self.root.status(name.as_str())?.is_none() {
+            return Ok(None);
+        }
+        match self.open_folder(name) {
+            // Removed a moment ago.
+            Err(MailboxError::Io { .. }) if self.root.status(name.as_str())?.is_none() => Ok(None),
+            opened => opened.map(Some),
         }
     }
 
@@ -89,7 +85,15 @@ impl Mailbox {
     /// [`MailboxError::Exists`] where something has this name already; a fault.
     pub fn create_folder(&self, name: &FolderName) -> Result<Folder, MailboxError> {
         Folder::create_beneath(&self.root, name)?;
-        Folder::beneath(self.root.directory(name.as_str())?)
+        self.open_folder(name)
+    }
+
+    fn open_folder(&self, name: &FolderName) -> Result<Folder, MailboxError> {
+        let home = Home {
+            mailbox: Arc::clone(&self.root),
+            name: name.as_str().to_owned(),
+        };
+        Folder::beneath(self.root.directory(name.as_str())?, Some(home))
     }
 }
 
@@ -98,5 +102,38 @@ impl Mailbox {
 impl AsFd for Mailbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+}
+
+/// The names of a mailbox's folders, in no order.
+pub(crate) fn folders(mailbox: &Directory) -> Result<Vec<FolderName>, MailboxError> {
+    let mut names = Vec::new();
+    for name in mailbox.names()? {
+        let Some(name) = name
+            .to_str()
+            .and_then(|name| name.parse::<FolderName>().ok())
+        else {
+            continue;
+        };
+        let is_directory = mailbox
+            .status(name.as_str())?
+            .is_some_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
+        if is_directory && is_folder(mailbox, &name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Whether a directory holds something that is called a journal. One that cannot be
+/// looked into is taken for a folder, so that whoever opens it learns why.
+fn is_folder(mailbox: &Directory, name: &FolderName) -> bool {
+    let looked = mailbox
+        .directory(name.as_str())
+        .and_then(|folder| folder.status(name::JOURNAL));
+    match looked {
+        Ok(journal) => journal.is_some(),
+        // Unless it was removed a moment ago.
+        Err(_) => !matches!(mailbox.status(name.as_str()), Ok(None)),
     }
 }

@@ -15,10 +15,18 @@ pub(crate) const ATTACHMENTS: &str = "attachments";
 pub(crate) const GONE: &str = "gone";
 pub(crate) const TMP: &str = "tmp";
 pub(crate) const SUMMARY: &str = "summary";
+/// What a repair set aside in a folder.
+pub(crate) const DAMAGED: &str = "damaged";
+/// The directories of a folder.
+pub(crate) const DIRECTORIES: [&str; 4] = [MESSAGES, ATTACHMENTS, GONE, TMP];
 /// What fetch-mail(1) keeps in the root of a mailbox that it fills.
 pub(crate) const FETCH_STATE: &str = ".fetch-mail";
+/// What there is to say of a mailbox, in its root.
+pub(crate) const MAILBOX_TOML: &str = "mailbox.toml";
 /// What a folder's name has before it while the folder is made.
 pub(crate) const UNFINISHED: &str = ".new-";
+/// What the name of a folder that was removed begins with, while it is emptied.
+pub(crate) const REMOVED: &str = ".old-";
 
 /// The name in `messages/` of a message's header block and inline parts.
 pub(crate) fn message(digest: MessageDigest) -> String {

@@ -9,13 +9,15 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, OFlags, fsync, linkat, renameat, stat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{AtFlags, CWD, OFlags, linkat, renameat, stat};
+use rustix::io::Errno;
 
 use crate::directory::{Directory, descriptor_path};
+use crate::durable::Barrier;
 use crate::error::{MailboxError, Step};
 
 /// Octets that are read or written at a time.
@@ -130,34 +132,15 @@ impl Stage {
 
     /// A copy, synced.
     pub(crate) fn copy(&self, of: &Staged) -> Result<Staged, MailboxError> {
-        let (file, path) = match of {
-            Staged::Open(file, path) => (file, path.clone()),
-            Staged::Named(Name {
-                directory, name, ..
-            }) => (
-                &directory.file(name, OFlags::RDONLY)?,
-                directory.path().join(name),
-            ),
-        };
         let mut draft = self.begin()?;
         // Copies are made while links are, when all else is on the disk already.
         draft.syncing = Syncing::Each;
-        let mut buffer = vec![0; BUFFER];
-        let mut offset = 0;
-        loop {
-            // At an offset: threads that copy from one file do not share a place in it.
-            let octets = match file.read_at(&mut buffer, offset) {
-                Ok(0) => return draft.finish(),
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(MailboxError::io(Step::Read, &path, e)),
-            };
-            draft.write(buffer.get(..octets).unwrap_or_default())?;
-            offset += octets as u64;
-        }
+        draft.copy(&of.open()?, &of.path(), u64::MAX)?;
+        draft.finish()
     }
 
-    /// Puts a file in the place of the one that bears `name`.
+    /// Puts a file, or a copy where it cannot be linked, in the place of the one
+    /// that bears `name`.
     pub(crate) fn replace(
         &self,
         with: &Staged,
@@ -165,8 +148,13 @@ impl Stage {
         name: &str,
     ) -> Result<(), MailboxError> {
         let between = new_name()?;
-        with.link(&self.tmp, &between)
-            .map_err(|e| self.tmp.fault(Step::Link, &between, e))?;
+        match with.link(&self.tmp, &between) {
+            Err(Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::NOENT) => {
+                self.copy(with)?.link(&self.tmp, &between)
+            }
+            linked => linked,
+        }
+        .map_err(|e| self.tmp.fault(Step::Link, &between, e))?;
         let mut between = self.temporary(between);
         renameat(&*self.tmp, &*between.name, directory, name)
             .map_err(|e| directory.fault(Step::Rename, name, e))?;
@@ -192,10 +180,36 @@ impl Draft {
             .map_err(|e| MailboxError::io(Step::Write, &self.path, e))
     }
 
+    /// Writes the first octets of another file, up to its end.
+    pub(crate) fn copy(
+        &mut self,
+        from: &File,
+        path: &Path,
+        mut octets: u64,
+    ) -> Result<(), MailboxError> {
+        let mut buffer = vec![0; BUFFER];
+        let mut offset = 0;
+        while octets > 0 {
+            let most = usize::try_from(octets).unwrap_or(BUFFER).min(BUFFER);
+            // At an offset: threads that copy from one file do not share a place in it.
+            let read = match from.read_at(buffer.get_mut(..most).unwrap_or_default(), offset) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(MailboxError::io(Step::Read, path, e)),
+            };
+            self.write(buffer.get(..read).unwrap_or_default())?;
+            offset += read as u64;
+            octets = octets.saturating_sub(read as u64);
+        }
+        Ok(())
+    }
+
     /// The file is whole.
     pub(crate) fn finish(self) -> Result<Staged, MailboxError> {
         if self.syncing == Syncing::Each {
-            retry_on_intr(|| fsync(&self.file))
+            Barrier::File
+                .sync(&self.file)
                 .map_err(|e| MailboxError::io(Step::Sync, &self.path, e))?;
         }
         Ok(match self.name {
@@ -206,16 +220,71 @@ impl Draft {
 }
 
 impl Staged {
+    /// Brings its octets onto the disk.
+    pub(crate) fn sync(&self) -> Result<(), MailboxError> {
+        let sync = |file: &File, path: &Path| {
+            Barrier::File
+                .sync(file)
+                .map_err(|e| MailboxError::io(Step::Sync, path, e))
+        };
+        match self {
+            Self::Open(file, path) => sync(file, path),
+            Self::Named(Name {
+                directory, name, ..
+            }) => sync(
+                &directory.file(name, OFlags::RDONLY)?,
+                &directory.path().join(name),
+            ),
+        }
+    }
+
     /// A file of this folder by the name that it has, for links made at once.
     pub(crate) fn of(file: File, directory: &Arc<Directory>, name: &str) -> Self {
         if is_reachable(&file) {
             return Self::Open(file, directory.path().join(name));
         }
+        Self::named(directory, name.to_owned())
+    }
+
+    /// A file by a name that it keeps while links are made.
+    pub(crate) fn named(directory: &Arc<Directory>, name: String) -> Self {
         Self::Named(Name {
             directory: Arc::clone(directory),
-            name: name.to_owned(),
+            name,
             temporary: false,
         })
+    }
+
+    /// The file, open for reading at offsets.
+    pub(crate) fn open(&self) -> Result<File, MailboxError> {
+        match self {
+            Self::Open(file, path) => file
+                .try_clone()
+                .map_err(|e| MailboxError::io(Step::Open, path, e)),
+            Self::Named(Name {
+                directory, name, ..
+            }) => directory.file(name, OFlags::RDONLY),
+        }
+    }
+
+    /// Whether this is the same file.
+    pub(crate) fn is(&self, other: &File) -> Result<bool, MailboxError> {
+        let metadata = |file: &File| {
+            file.metadata()
+                .map_err(|e| MailboxError::io(Step::Open, &self.path(), e))
+        };
+        let (this, other) = (metadata(&self.open()?)?, metadata(other)?);
+        Ok((this.dev(), this.ino()) == (other.dev(), other.ino()))
+    }
+
+    /// A path that leads to it, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::Open(_, path) => path.clone(),
+            Self::Named(Name {
+                directory, name, ..
+            }) => directory.path().join(name),
+        }
     }
 
     /// Gives the file another name.
@@ -247,8 +316,15 @@ fn new_name() -> Result<String, MailboxError> {
 
 /// Whether a file that is open can be linked by its descriptor.
 fn is_reachable(file: &File) -> bool {
+    static PROVED: AtomicBool = AtomicBool::new(false);
+    // Where that was so for one, it is so for all.
+    if PROVED.load(Ordering::Relaxed) {
+        return true;
+    }
     let (Ok(there), Ok(here)) = (stat(descriptor_path(file)), file.metadata()) else {
         return false;
     };
-    there.st_ino == here.ino() && there.st_dev == here.dev()
+    let is_reachable = there.st_ino == here.ino() && there.st_dev == here.dev();
+    PROVED.fetch_or(is_reachable, Ordering::Relaxed);
+    is_reachable
 }

@@ -60,7 +60,13 @@ impl MessageDigest {
 }
 
 fn write_hex(octets: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    octets.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or_default();
+    let mut hex = [0; 64];
+    for (pair, octet) in hex.chunks_exact_mut(2).zip(octets) {
+        pair.copy_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
+    }
+    f.write_str(str::from_utf8(&hex).unwrap_or_default())
 }
 
 fn parse_hex(s: &str) -> Result<[u8; 32], DigestError> {

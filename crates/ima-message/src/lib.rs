@@ -21,6 +21,7 @@ pub mod limits;
 mod part;
 mod received;
 mod signature;
+mod size;
 pub mod text;
 mod token;
 
@@ -38,4 +39,5 @@ pub use key::{KeyError, KeyFile, KeyLine};
 pub use part::{FileName, FileNameError, MediaType, Part, PartError};
 pub use received::{Author, Received, ReceivedError};
 pub use signature::{Signature, SignatureError, Signer};
+pub use size::{ByteSize, SizeError};
 pub use token::{Generation, Token, TokenError};

@@ -5,12 +5,10 @@ mod own;
 mod path;
 mod period;
 mod place;
-mod size;
 
 pub use own::load_own;
 pub use path::ConfigPath;
 pub use period::{LONGEST, Period, PeriodError};
-pub use size::{ByteSize, SizeError};
 
 use serde::de::DeserializeOwned;
 use std::env;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::site::{Site, file_behind, finish, header_of, message, message_of};
 
@@ -344,4 +344,36 @@ fn a_wrong_configuration_or_usage_is_unfinished_and_says_where() {
         .env_remove("EMEMO_CONFIG_DIR")
         .args(["--config", "server-handle-incoming-mail.toml"]);
     finish(command, &good).is(0, &["OK bob@b.test"]);
+}
+
+#[test]
+fn a_mailbox_that_is_full_by_its_quota_takes_mail_later() {
+    let site = site_of(&["bob", "eve"]);
+    let message = message("to: bob@b.test\nto: eve@b.test\n");
+    let set = |quota: usize| {
+        site.write("mail/bob/mailbox.toml", &format!("quota = {quota}\n"));
+    };
+    let defer = "DEFER bob@b.test - 60 86400 the mailbox cannot take it now";
+    set(message.len() - 1);
+    site.run(&["--check"], header_of(&message))
+        .is(2, &[defer])
+        .explains("by its quota");
+    site.delivers(&message, 2, &[defer, "OK eve@b.test"])
+        .explains("by its quota");
+    assert_eq!(site.counts(&["bob", "eve"]), [0, 1]);
+    let give = |code| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server-give-recipient"));
+        command.arg(site.path("mail/bob/inbox"));
+        finish(command, &message).is(code, &[])
+    };
+    give(2).explains("delete mail");
+    set(message.len());
+    site.run(&["--check"], header_of(&message)).is(0, &[]);
+    give(0);
+    // It is there now, and needs no room.
+    give(0);
+    site.run(&["--check"], header_of(&message)).is(0, &[]);
+    let lines = ["OK bob@b.test", "OK eve@b.test"];
+    site.delivers(&message, 0, &lines);
+    assert_eq!(site.counts(&["bob", "eve"]), [1, 1]);
 }

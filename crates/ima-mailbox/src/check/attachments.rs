@@ -30,6 +30,8 @@ impl Inspection<'_> {
             let found = match open(directory, name) {
                 Ok(Some(file)) => self.digest(&path, file),
                 Ok(None) => continue,
+                // Removed a moment ago.
+                Err(finding) if matches!(finding.rule(), Rule::Missing) => continue,
                 Err(finding) => Err(finding),
             };
             match found {

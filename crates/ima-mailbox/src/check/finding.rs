@@ -7,6 +7,7 @@ use ima_message::{DataError, HeaderError, MessageDigest, PartDigest};
 
 use crate::error::{Kind, MailboxError};
 use crate::journal::JournalError;
+use crate::settings::SettingsError;
 
 /// One thing that a check found, and where. Written as a sentence that says
 /// what to do; the path stands first and is written as it is.
@@ -105,7 +106,12 @@ pub enum Rule {
         /// Its name in `messages/`.
         held_as: String,
     },
-    /// A leftover in `tmp/`, or a folder that was not made to the end.
+    /// `mailbox.toml` breaks a rule.
+    Settings(SettingsError),
+    /// What a repair set aside.
+    SetAside,
+    /// A leftover in `tmp/`, or a folder that was not made to
+    /// the end, or is removed.
     Leftover,
     /// A message that the journal does not add: never acknowledged.
     NotAdded,
@@ -136,12 +142,18 @@ impl Finding {
         &self.rule
     }
 
+    /// What was found, by itself.
+    pub(crate) fn into_rule(self) -> Rule {
+        self.rule
+    }
+
     /// How much it weighs.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self.rule {
             Rule::Unreadable(_) => Severity::Unchecked,
             Rule::CutLine { .. }
+            | Rule::SetAside
             | Rule::Leftover
             | Rule::NotAdded
             | Rule::Deleted
@@ -187,7 +199,7 @@ impl fmt::Display for Rule {
             Self::Journal { offset, error } => {
                 write!(
                     f,
-                    "octet {offset}: {error}: bring the line back from a backup, or remove it"
+                    "octet {offset}: {error}: bring the line back from a backup, or leave it out with `ima-mailbox repair`"
                 )
             }
             Self::CutLine { octets } => {
@@ -208,7 +220,7 @@ impl fmt::Display for Rule {
             Self::Octets { journal, found } => {
                 write!(
                     f,
-                    "has {found} octets with its attachments, and the journal says {journal}: correct its add line"
+                    "has {found} octets with its attachments, and the journal says {journal}: correct it with `ima-mailbox repair`"
                 )
             }
             Self::Length { expected, found } => {
@@ -220,18 +232,22 @@ impl fmt::Display for Rule {
             Self::Content { found } => {
                 write!(f, "has the SHA-256 {found}: bring it back from a backup")
             }
-            Self::NotKept { held_as } => write!(f, "is missing: link it from {held_as}"),
+            Self::NotKept { held_as } => write!(f, "is missing: `ima-mailbox repair` links it from {held_as}"),
+            Self::Settings(error) => write!(f, "{error}: correct it"),
+            Self::SetAside => {
+                f.write_str("holds what a repair set aside: look at it and remove it")
+            }
             Self::Leftover => {
                 f.write_str("is being written, or is left from a process that died: it may go when it is a day old")
             }
             Self::NotAdded => {
-                f.write_str("was never acknowledged: its next delivery adds it to the journal")
+                f.write_str("is not in the journal, and was never acknowledged: `ima-mailbox repair` adds it, and a compaction removes it a day later")
             }
-            Self::Deleted => f.write_str("is deleted by the journal: it may go"),
+            Self::Deleted => f.write_str("is deleted by the journal: `ima-mailbox compact` removes it"),
             Self::NoMessage => {
-                f.write_str("belongs to no message: it may go")
+                f.write_str("belongs to no message: `ima-mailbox compact` removes it a day later")
             }
-            Self::NotHeld => f.write_str("is held by no message: it may go"),
+            Self::NotHeld => f.write_str("is held by no message: `ima-mailbox compact` removes it"),
             // The path stands before it already.
             Self::Unreadable(MailboxError::Io { source, .. }) => {
                 write!(f, "cannot be checked: {source}")

@@ -67,6 +67,9 @@ impl Inspection<'_> {
             self.found(self.root.path().join(name::LOCK), Rule::NotEmpty);
         }
         self.entry_of_root(name::SUMMARY, Kind::File)?;
+        if let Entry::Right(_) = self.entry_of_root(name::DAMAGED, Kind::Directory)? {
+            self.found(self.root.path().join(name::DAMAGED), Rule::SetAside);
+        }
         let snapshot = Snapshot::take(
             &self.root,
             messages.as_ref(),
@@ -102,6 +105,7 @@ impl Inspection<'_> {
                         | name::GONE
                         | name::TMP
                         | name::SUMMARY
+                        | name::DAMAGED
                 )
             );
             if !known {

@@ -171,7 +171,7 @@ impl Inspection<'_> {
 }
 
 /// Reads a file of `messages/` to its end.
-fn header_and_inline(
+pub(crate) fn header_and_inline(
     path: &Path,
     file: File,
     digest: MessageDigest,
@@ -211,4 +211,11 @@ fn header_and_inline(
         findings.push(finding(Rule::Inline(error)));
     }
     Ok(header)
+}
+
+/// Whether a file in `messages/` is the header block and inline parts of the
+/// message that it is named for; one that cannot be read is not.
+pub(crate) fn is_whole_message(path: &Path, file: File, digest: MessageDigest) -> bool {
+    let mut findings = Vec::new();
+    header_and_inline(path, file, digest, &mut findings).is_ok() && findings.is_empty()
 }

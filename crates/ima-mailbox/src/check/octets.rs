@@ -11,14 +11,14 @@ use crate::stage::BUFFER;
 
 /// Files whose digest is known, by device and inode.
 #[derive(Debug, Default)]
-pub(super) struct Digested {
+pub(crate) struct Digested {
     known: HashMap<(u64, u64), PartDigest>,
     buffer: Vec<u8>,
 }
 
 impl Digested {
     /// The digest of a file's octets.
-    pub(super) fn digest(&mut self, mut file: File) -> io::Result<PartDigest> {
+    pub(crate) fn digest(&mut self, mut file: File) -> io::Result<PartDigest> {
         let metadata = file.metadata()?;
         let inode = (metadata.dev(), metadata.ino());
         if let Some(&digest) = self.known.get(&inode) {

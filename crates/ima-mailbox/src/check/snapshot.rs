@@ -9,8 +9,8 @@ use rustix::fs::{FlockOperation, OFlags};
 use super::finding::{Finding, Rule};
 use crate::directory::Directory;
 use crate::error::MailboxError;
-use crate::folder::Lock;
 use crate::journal::{Changes, Journal};
+use crate::lock::Lock;
 use crate::name::JOURNAL;
 
 /// The names in a folder and the messages of its journal, as they were while

@@ -1,7 +1,9 @@
 //! Step 1 of a delivery: the message, read, verified and staged.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use ima_message::{DataError, DataVerifier, HeaderBlock, MessageDigest, Part, PartDigest};
@@ -35,7 +37,7 @@ impl Incoming {
         let mut message = stage.begin()?;
         message.write(header.as_bytes())?;
         for part in header.inline_parts() {
-            source.read(part, Some(&mut message))?;
+            source.read(part, &mut |octets| message.write(octets))?;
         }
         let message = message.finish()?;
         let mut attachments = Vec::new();
@@ -44,13 +46,12 @@ impl Incoming {
         for (number, part) in header.attachments() {
             let digest = part.digest();
             if let Some(staged) = by_digest.get(&digest) {
-                source.read(part, None)?;
+                source.read(part, &mut |_| Ok(()))?;
                 attachments.push((number, part.clone(), Arc::clone(staged)));
                 continue;
             }
             let staged = if let Some(held) = hold_kept(folder, &stage, part)? {
-                source.read(part, None)?;
-                held
+                stage_beside(&stage, part, held, &mut source)?
             } else if let Some(shared) = shared {
                 let slot = shared.slot(Key {
                     device,
@@ -60,7 +61,7 @@ impl Incoming {
                 let mut slot = shared::lock(&slot);
                 if let Some(staged) = slot.clone() {
                     drop(slot);
-                    source.read(part, None)?;
+                    source.read(part, &mut |_| Ok(()))?;
                     staged
                 } else {
                     Arc::clone(slot.insert(stage_part(&stage, part, &mut source)?))
@@ -74,11 +75,45 @@ impl Incoming {
         source.end()?;
         Ok(Self {
             digest: header.digest(),
-            octets: (header.as_bytes().len() as u64).saturating_add(header.size()),
+            octets: octets(header),
             stage,
             message,
             attachments,
         })
+    }
+
+    /// A message that another folder holds, whose lock is held: its files are
+    /// linked from there. `None` where an attachment is missing.
+    ///
+    /// # Errors
+    /// A fault.
+    pub(crate) fn stored(
+        folder: &Folder,
+        stage: Stage,
+        header: &HeaderBlock,
+    ) -> Result<Option<Self>, MailboxError> {
+        let digest = header.digest();
+        let mut attachments = Vec::new();
+        for (number, part) in header.attachments() {
+            let name = name::attachment(digest, number);
+            let staged = if folder.messages.holds(&name)? {
+                Staged::named(&folder.messages, name)
+            } else {
+                let kept = name::kept(part.digest());
+                if !folder.attachments.holds(&kept)? {
+                    return Ok(None);
+                }
+                Staged::named(&folder.attachments, kept)
+            };
+            attachments.push((number, part.clone(), Arc::new(staged)));
+        }
+        Ok(Some(Self {
+            digest,
+            octets: octets(header),
+            stage,
+            message: Staged::named(&folder.messages, name::message(digest)),
+            attachments,
+        }))
     }
 
     pub(crate) fn digest(&self) -> MessageDigest {
@@ -105,10 +140,21 @@ impl Incoming {
             .map(|(number, part, staged)| (*number, part, &**staged))
     }
 
+    /// The files that are staged for this message.
+    pub(super) fn staged_files(&self) -> impl Iterator<Item = &Staged> {
+        let attachments = self.attachments.iter().map(|(_, _, staged)| &**staged);
+        attachments.chain([&self.message])
+    }
+
     /// Files that are open or have names for this message.
     pub(crate) fn files(&self) -> usize {
         self.attachments.len().saturating_add(1)
     }
+}
+
+/// Octets of the whole message.
+fn octets(header: &HeaderBlock) -> u64 {
+    (header.as_bytes().len() as u64).saturating_add(header.size())
 }
 
 /// The attachment of that digest that the folder has already.
@@ -132,8 +178,48 @@ fn stage_part(
     source: &mut Source,
 ) -> Result<Arc<Staged>, MailboxError> {
     let mut draft = stage.begin()?;
-    source.read(part, Some(&mut draft))?;
+    source.read(part, &mut |octets| draft.write(octets))?;
     draft.finish().map(Arc::new)
+}
+
+/// Reads a part beside the file that the folder keeps of it. Where that has other
+/// octets, what comes is staged: nobody is told that rotten octets are mail.
+fn stage_beside(
+    stage: &Stage,
+    part: &Part,
+    held: Arc<Staged>,
+    source: &mut Source,
+) -> Result<Arc<Staged>, MailboxError> {
+    let kept = held.open()?;
+    let mut same: u64 = 0;
+    let mut buffer = vec![0; BUFFER];
+    let mut anew: Option<Draft> = None;
+    source.read(part, &mut |octets| {
+        if let Some(draft) = &mut anew {
+            return draft.write(octets);
+        }
+        if is_same(&kept, same, octets, &mut buffer) {
+            same = same.saturating_add(octets.len() as u64);
+            return Ok(());
+        }
+        let mut draft = stage.begin()?;
+        draft.copy(&kept, &held.path(), same)?;
+        draft.write(octets)?;
+        anew = Some(draft);
+        Ok(())
+    })?;
+    match anew {
+        Some(draft) => draft.finish().map(Arc::new),
+        None => Ok(held),
+    }
+}
+
+/// Whether a file has these octets there; what cannot be read has not.
+fn is_same(file: &File, offset: u64, octets: &[u8], buffer: &mut [u8]) -> bool {
+    let Some(there) = buffer.get_mut(..octets.len()) else {
+        return false;
+    };
+    file.read_exact_at(there, offset).is_ok() && there == octets
 }
 
 /// The data of a message, verified as they are read.
@@ -150,14 +236,21 @@ impl<'a> Source<'a> {
             data,
             verifier: DataVerifier::new(header.parts()),
             missing: header.size(),
-            buffer: vec![0; BUFFER],
+            buffer: vec![
+                0;
+                usize::try_from(header.size()).map_or(BUFFER, |size| size.clamp(1, BUFFER))
+            ],
         }
     }
 
-    /// Reads the next part, into a file where there is one. Its digest is checked
+    /// Reads the next part and hands on its octets. Its digest is checked
     /// with its last octet; that of an empty part when the next octet or the end
     /// comes.
-    fn read(&mut self, part: &Part, mut into: Option<&mut Draft>) -> Result<(), MailboxError> {
+    fn read(
+        &mut self,
+        part: &Part,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), MailboxError>,
+    ) -> Result<(), MailboxError> {
         let mut missing = part.length();
         while missing > 0 {
             let most = usize::try_from(missing)
@@ -171,9 +264,7 @@ impl<'a> Source<'a> {
                 .into());
             }
             self.verifier.update(octets)?;
-            if let Some(draft) = &mut into {
-                draft.write(octets)?;
-            }
+            take(octets)?;
             missing = missing.saturating_sub(octets.len() as u64);
             self.missing = self.missing.saturating_sub(octets.len() as u64);
         }

@@ -1,13 +1,12 @@
 //! Reading a journal from a token on.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use ima_message::{Entry, Generation, Token};
 
-use super::{FIRST_LINE, Journal, JournalError, MAX_LINE};
+use super::lines::Lines;
+use super::{FIRST_LINE, Journal, JournalError};
 use crate::error::{MailboxError, Step};
 
 /// What changed in a folder.
@@ -33,38 +32,51 @@ pub struct Change {
 /// [`MailboxError::Journal`] the next line follows; after another error nothing.
 #[derive(Debug)]
 pub struct Entries {
-    reader: Take<BufReader<File>>,
+    lines: Lines,
     path: PathBuf,
     generation: Generation,
-    offset: u64,
-    line: Vec<u8>,
 }
 
 impl Journal {
     /// The changes since a token, or all of them.
-    pub(crate) fn changes(self, since: Option<Token>) -> Result<Changes, MailboxError> {
+    pub(crate) fn changes(&self, since: Option<Token>) -> Result<Changes, MailboxError> {
         let now = self.token();
         let from = match since {
             None => FIRST_LINE,
             Some(token) if self.is_place(token)? => token.offset,
             Some(_) => return Ok(Changes::Reset(now)),
         };
-        let mut reader = BufReader::new(self.file);
-        reader
-            .seek(SeekFrom::Start(from))
-            .map_err(|e| MailboxError::io(Step::Read, &self.path, e))?;
-        let entries = Entries {
-            reader: reader.take(now.offset.saturating_sub(from)),
-            path: self.path,
-            generation: now.generation,
-            offset: from,
-            line: Vec::new(),
+        Ok(Changes::Since(self.entries(from, now.offset)?, now))
+    }
+
+    /// The changes up to a token, or all of them; `None` where the token means
+    /// nothing here.
+    pub(crate) fn until(&self, upto: Option<Token>) -> Result<Option<Entries>, MailboxError> {
+        let upto = match upto {
+            None => self.settled,
+            Some(token) if self.is_place(token)? => token.offset,
+            Some(_) => return Ok(None),
         };
-        Ok(Changes::Since(entries, now))
+        self.entries(FIRST_LINE, upto).map(Some)
+    }
+
+    fn entries(&self, from: u64, upto: u64) -> Result<Entries, MailboxError> {
+        Ok(Entries {
+            lines: self.lines(from, upto)?,
+            path: self.path.clone(),
+            generation: self.generation,
+        })
+    }
+
+    /// The lines between two places.
+    pub(super) fn lines(&self, from: u64, upto: u64) -> Result<Lines, MailboxError> {
+        let file = self.file.try_clone();
+        let file = file.map_err(|e| MailboxError::io(Step::Read, &self.path, e))?;
+        Ok(Lines::new(file, from, upto))
     }
 
     /// Whether a line of this journal begins at the token.
-    fn is_place(&self, token: Token) -> Result<bool, MailboxError> {
+    pub(crate) fn is_place(&self, token: Token) -> Result<bool, MailboxError> {
         if token.generation != self.generation
             || !(FIRST_LINE..=self.settled).contains(&token.offset)
         {
@@ -78,62 +90,23 @@ impl Journal {
     }
 }
 
-impl Entries {
-    /// Reads a line, of which no more than its limit is kept, and says how many
-    /// octets it had.
-    fn read_line(&mut self) -> io::Result<u64> {
-        self.line.clear();
-        let mut octets = (&mut self.reader)
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut self.line)? as u64;
-        if self.line.last() != Some(&b'\n') {
-            octets += skip_line(&mut self.reader)?;
-        }
-        Ok(octets)
-    }
-}
-
-/// Reads and forgets octets up to and including the next LF.
-fn skip_line(reader: &mut impl BufRead) -> io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let buffer = match reader.fill_buf() {
-            Ok(buffer) => buffer,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let (octets, ended) = match buffer.iter().position(|&b| b == b'\n') {
-            Some(place) => (place + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        reader.consume(octets);
-        skipped += octets as u64;
-        if ended {
-            return Ok(skipped);
-        }
-    }
-}
-
 impl Iterator for Entries {
     type Item = Result<Change, MailboxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let begin = self.offset;
-        match self.read_line() {
-            Ok(0) => return None,
-            Ok(octets) => self.offset += octets,
-            Err(e) => {
-                self.reader.set_limit(0);
-                return Some(Err(MailboxError::io(Step::Read, &self.path, e)));
-            }
+        let begin = self.lines.offset();
+        match self.lines.advance() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(e) => return Some(Err(MailboxError::io(Step::Read, &self.path, e))),
         }
-        let entry = match self.line.strip_suffix(b"\n") {
+        let entry = match self.lines.line() {
             Some(line) => Entry::parse(line).map_err(JournalError::from),
             None => Err(JournalError::TooLong),
         };
         let token = Token {
             generation: self.generation,
-            offset: self.offset,
+            offset: self.lines.offset(),
         };
         Some(
             entry

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use ima_mailbox::{Folder, Mailbox, MailboxError};
+use ima_mailbox::{Mailbox, MailboxError};
 use ima_message::{DateTime, Entry, FolderName};
 
 use crate::letter::{Letter, Parts, octets};
@@ -52,7 +52,7 @@ fn many_messages_appear_together_with_the_time_of_each() {
     // Nobody sees anything yet.
     assert_eq!(place.journal().lines().count(), 1);
     assert!(place.names("messages").is_empty());
-    assert_eq!(batch.commit().unwrap(), 150);
+    assert_eq!(batch.commit().unwrap().new, 150);
     place.holds_exactly(&letters.iter().collect::<Vec<_>>());
     assert!(place.names("tmp").is_empty());
     assert_modes(&place.inbox);
@@ -117,7 +117,7 @@ fn a_batch_that_cannot_be_committed_leaves_nothing() {
     assert!(!batch.commit().unwrap_err().is_refusal());
     assert_eq!(place.tree(), before);
     fs::write(place.path("journal"), journal).unwrap();
-    assert_eq!(stage().commit().unwrap(), 3);
+    assert_eq!(stage().commit().unwrap().new, 3);
     place.holds_exactly(&letters.iter().collect::<Vec<_>>());
 }
 
@@ -134,7 +134,7 @@ fn a_message_that_is_not_what_it_says_spoils_no_other() {
         let error = batch.stage(&bad.header, &mut &*data, at(0)).unwrap_err();
         assert!(error.is_refusal(), "{error}");
     }
-    assert_eq!(batch.commit().unwrap(), 1);
+    assert_eq!(batch.commit().unwrap().new, 1);
     place.holds_exactly(&[&good]);
 }
 
@@ -155,7 +155,7 @@ fn what_is_there_or_was_deleted_is_passed_over() {
             .stage(&letter.header, &mut &*letter.data, at(0))
             .unwrap();
     }
-    assert_eq!(batch.commit().unwrap(), 1);
+    assert_eq!(batch.commit().unwrap().new, 1);
     place.holds_exactly(&[&known, &new]);
 }
 
@@ -173,7 +173,7 @@ fn an_add_that_a_dead_process_did_not_write_is_written_again() {
     // And none of a message that is not there.
     batch.add_again(Letter::plain("2").header.digest(), at(5), size);
     assert_eq!((batch.len(), batch.is_empty()), (0, false));
-    assert_eq!(batch.commit().unwrap(), 0);
+    assert_eq!(batch.commit().unwrap().new, 0);
     place.holds_exactly(&[&letter]);
     assert_eq!(adds(&place), [(letter.name(), 1_800_000_005)]);
 }
@@ -209,54 +209,4 @@ fn a_mailbox_knows_its_folders_and_what_they_hold() {
     made.create_folder(&name("inbox")).unwrap();
     assert_eq!(names(made.path()), ["inbox"]);
     assert!(Mailbox::create(&place.dir.path().join("new")).is_err());
-}
-
-#[test]
-fn the_summary_is_made_again_when_it_no_longer_holds() {
-    let place = Place::new();
-    let folder = place.open();
-    let figures = |folder: &Folder| {
-        let status = folder.status().unwrap();
-        assert_eq!(status.token, folder.token().unwrap());
-        (status.messages, status.unseen, status.octets)
-    };
-    assert_eq!(figures(&folder), (0, 0, 0));
-    let letters = [Letter::plain("1"), Letter::full("2"), Letter::plain("3")];
-    for letter in &letters {
-        place.deliver(letter).unwrap();
-        place.deliver(letter).unwrap();
-    }
-    let sizes: Vec<u64> = letters.iter().map(|l| l.whole().len() as u64).collect();
-    let all: u64 = sizes.iter().sum();
-    assert_eq!(figures(&folder), (3, 3, all));
-    // No journal is read where the summary still holds.
-    let kept = fs::read_to_string(place.path("summary")).unwrap();
-    let forged = kept.replace(" 3 3 ", " 4 4 ");
-    assert_ne!(kept, forged);
-    fs::write(place.path("summary"), forged).unwrap();
-    assert_eq!(figures(&folder), (4, 4, all));
-    for (line, expected) in [
-        (format!("flag {} +seen", letters[0].name()), (3, 2, all)),
-        (format!("flag {} +seen +x", letters[1].name()), (3, 1, all)),
-        (format!("flag {} -seen", letters[0].name()), (3, 2, all)),
-        (format!("del {}", letters[1].name()), (2, 2, all - sizes[1])),
-    ] {
-        let journal = place.journal();
-        fs::write(place.path("journal"), format!("{journal}{line}\n")).unwrap();
-        assert_eq!(figures(&folder), expected, "{line}");
-    }
-    // Nonsense, or another's, counts for nothing.
-    let right = fs::read_to_string(place.path("summary")).unwrap();
-    let another = right.replacen(char::is_numeric, "x", 1);
-    for summary in [
-        "",
-        "nonsense",
-        right.trim_end(),
-        &another,
-        &"9".repeat(10_000),
-    ] {
-        fs::write(place.path("summary"), summary).unwrap();
-        assert_eq!(figures(&folder), (2, 2, all - sizes[1]), "{summary:.40}");
-    }
-    assert!(place.names("tmp").is_empty());
 }

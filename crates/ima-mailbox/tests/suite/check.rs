@@ -76,7 +76,7 @@ const CASES: &[Case] = &[
             })
         },
         at: message,
-        says: "correct its add line",
+        says: "correct it with `ima-mailbox repair`",
         severity: Severity::Damage,
     },
     Case {
@@ -176,7 +176,7 @@ const CASES: &[Case] = &[
         name: "a kept attachment is missing",
         does: |place, letter| fs::remove_file(place.path(&large(letter))).unwrap(),
         at: large,
-        says: "link it from messages/",
+        says: "links it from messages/",
         severity: Severity::Damage,
     },
     Case {

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ima_mailbox::check::{self, Finding, Severity};
-use ima_mailbox::{Delivered, Folder, MailboxError, Shared};
+use ima_mailbox::{Delivered, Folder, Mailbox, MailboxError, Message, Shared};
+use ima_message::{FlagChange, FolderName, MessageDigest};
 use tempfile::TempDir;
 
 use crate::letter::Letter;
@@ -27,6 +28,19 @@ impl Place {
 
     pub fn open(&self) -> Folder {
         Folder::open(&self.inbox).unwrap()
+    }
+
+    /// The mailbox that the inbox lies in.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::open(&self.dir.path().join("bob")).unwrap()
+    }
+
+    /// Another folder of it, new.
+    pub fn folder(&self, name: &str) -> (FolderName, PathBuf) {
+        let name: FolderName = name.parse().unwrap();
+        self.mailbox().create_folder(&name).unwrap();
+        let path = self.dir.path().join("bob").join(name.as_str());
+        (name, path)
     }
 
     pub fn deliver(&self, letter: &Letter) -> Result<Delivered, MailboxError> {
@@ -88,6 +102,31 @@ pub fn deliver(
     shared: Option<&Shared>,
 ) -> Result<Delivered, MailboxError> {
     Folder::open(inbox)?.deliver(&letter.header, &mut &*letter.data, shared)
+}
+
+pub fn inbox() -> FolderName {
+    "inbox".parse().unwrap()
+}
+
+/// Changes of flags, as a journal has them: `+seen -flagged`.
+pub fn flags(text: &str) -> Vec<FlagChange> {
+    let change = |word: &str| FlagChange {
+        set: word.starts_with('+'),
+        flag: word[1..].parse().unwrap(),
+    };
+    text.split_whitespace().map(change).collect()
+}
+
+/// What a folder holds.
+pub fn live(path: &Path) -> BTreeMap<MessageDigest, Message> {
+    Folder::open(path).unwrap().live(None).unwrap().unwrap()
+}
+
+/// The flags of a message in a folder; `None` where it is not there.
+pub fn flags_of(path: &Path, letter: &Letter) -> Option<String> {
+    let message = live(path).remove(&letter.header.digest())?;
+    let flags: Vec<&str> = message.flags.iter().map(|flag| flag.as_str()).collect();
+    Some(flags.join(" "))
 }
 
 pub fn findings(path: &Path) -> Vec<Finding> {

@@ -1,6 +1,5 @@
 //! Lengths of time in configuration files.
 
-use super::size::number;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -66,6 +65,15 @@ impl fmt::Display for Period {
         }
         Ok(())
     }
+}
+
+/// Decimal digits and nothing else, without a needless zero in front.
+fn number(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    if !plain || (digits.len() > 1 && digits.starts_with('0')) {
+        return None;
+    }
+    digits.parse().ok()
 }
 
 impl Serialize for Period {

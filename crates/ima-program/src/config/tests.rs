@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use super::{ByteSize, ConfigError, ConfigPath, Loaded, Period, file_of, load, parse};
+use super::{ConfigError, ConfigPath, Loaded, Period, file_of, load, parse};
+use ima_message::ByteSize;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;

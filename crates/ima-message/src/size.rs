@@ -1,11 +1,20 @@
-//! Sizes in configuration files.
+//! Sizes, as people write them in configuration files.
+//!
+//! ```text
+//! size = 1*DIGIT [ "KiB" / "MiB" / "GiB" / "TiB" ]   ; no needless zero in front, below 2^63 octets
+//! ```
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text;
+
 /// The units, the largest first.
 const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+
+/// The largest size: all counts are below 2^63.
+const MAX: u64 = (1 << 63) - 1;
 
 /// So many octets; in a configuration file `"64MiB"`, or the number of octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +24,7 @@ pub struct ByteSize(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a size: write a whole number of octets, 65536, or one with KiB, MiB, GiB or TiB right behind it, \"64MiB\", of at most {max} octets",
-    max = u64::MAX
+    max = MAX
 )]
 pub struct SizeError(pub String);
 
@@ -23,25 +32,17 @@ pub struct SizeError(pub String);
 impl FromStr for ByteSize {
     type Err = SizeError;
 
-    fn from_str(text: &str) -> Result<Self, SizeError> {
+    fn from_str(size: &str) -> Result<Self, SizeError> {
         let unit = UNITS
             .iter()
-            .find_map(|(name, shift)| Some((text.strip_suffix(name)?, *shift)));
-        let (digits, shift) = unit.unwrap_or((text, 0));
-        number(digits)
+            .find_map(|(name, shift)| Some((size.strip_suffix(name)?, *shift)));
+        let (digits, shift) = unit.unwrap_or((size, 0));
+        text::parse_decimal(digits)
             .and_then(|number| number.checked_mul(1 << shift))
+            .filter(|&octets| octets <= MAX)
             .map(Self)
-            .ok_or_else(|| SizeError(text.to_owned()))
+            .ok_or_else(|| SizeError(size.to_owned()))
     }
-}
-
-/// Decimal digits and nothing else.
-pub(super) fn number(digits: &str) -> Option<u64> {
-    let plain = digits.bytes().all(|b| b.is_ascii_digit());
-    if !plain || (digits.len() > 1 && digits.starts_with('0')) {
-        return None;
-    }
-    digits.parse().ok()
 }
 
 /// In the largest unit that makes it a whole number; parses back.
@@ -81,13 +82,11 @@ impl de::Visitor<'_> for SizeVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, octets: u64) -> Result<ByteSize, E> {
-        Ok(ByteSize(octets))
+        octets.to_string().parse().map_err(E::custom)
     }
 
     fn visit_i64<E: de::Error>(self, octets: i64) -> Result<ByteSize, E> {
-        u64::try_from(octets)
-            .map(ByteSize)
-            .map_err(|_| E::custom(SizeError(octets.to_string())))
+        octets.to_string().parse().map_err(E::custom)
     }
 }
 
@@ -104,8 +103,8 @@ mod tests {
             ("1KiB", 1024),
             ("64MiB", 64 << 20),
             ("3GiB", 3 << 30),
-            ("16777215TiB", 16_777_215 << 40),
-            ("18446744073709551615", u64::MAX),
+            ("8388607TiB", 8_388_607 << 40),
+            ("9223372036854775807", (1 << 63) - 1),
         ] {
             assert_eq!(text.parse(), Ok(ByteSize(octets)), "{text}");
         }
@@ -131,7 +130,8 @@ mod tests {
             "64mib",
             "0x10",
             "1_000",
-            "16777216TiB",
+            "8388608TiB",
+            "9223372036854775808",
             "18446744073709551616",
             "٣",
             "64KiBKiB",
@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_parses_back() {
-        let mut sizes = vec![0, 1, 1023, 1024, 1025, 1536, u64::MAX, u64::MAX - 1];
-        sizes.extend((0..64).map(|bit| 1_u64 << bit));
-        sizes.extend((0..60).map(|bit| 13_u64 << bit));
+        let mut sizes = vec![0, 1, 1023, 1024, 1025, 1536, (1 << 63) - 1, (1 << 63) - 2];
+        sizes.extend((0..63).map(|bit| 1_u64 << bit));
+        sizes.extend((0..59).map(|bit| 13_u64 << bit));
         for size in sizes.into_iter().map(ByteSize) {
             assert_eq!(size.to_string().parse(), Ok(size), "{size}");
         }

@@ -1,0 +1,86 @@
+//! The lock of a folder.
+//!
+//! Whoever has waited for it looks whether the folder still bears its name: a
+//! folder that was removed in the meantime takes no message any more, so that
+//! none is acknowledged and lost.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use rustix::fs::{self, FlockOperation, OFlags};
+use rustix::io::retry_on_intr;
+
+use crate::directory::Directory;
+use crate::error::{MailboxError, Step};
+use crate::folder::Folder;
+use crate::name;
+
+/// The lock of a folder, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Where a folder is: the mailbox that it lies in, and its name there.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) mailbox: Arc<Directory>,
+    pub(crate) name: String,
+}
+
+impl Folder {
+    /// Waits until nobody else reads or changes the folder.
+    ///
+    /// # Errors
+    /// [`MailboxError::NoFolder`] where it was removed; a fault.
+    pub(crate) fn lock_exclusively(&self) -> Result<Lock, MailboxError> {
+        self.lock(OFlags::RDWR, FlockOperation::LockExclusive)
+    }
+
+    /// Waits until nobody else changes the folder.
+    ///
+    /// # Errors
+    /// [`MailboxError::NoFolder`] where it was removed; a fault.
+    pub(crate) fn lock_shared(&self) -> Result<Lock, MailboxError> {
+        self.lock(OFlags::RDONLY, FlockOperation::LockShared)
+    }
+
+    fn lock(&self, access: OFlags, operation: FlockOperation) -> Result<Lock, MailboxError> {
+        let lock = Lock::take(&self.root, access, operation);
+        self.refuse_removed()?;
+        lock
+    }
+
+    /// Why something failed: where the folder was removed, that.
+    pub(crate) fn or_removed(&self, error: MailboxError) -> MailboxError {
+        match error {
+            MailboxError::Io { .. } => self.refuse_removed().err().unwrap_or(error),
+            other => other,
+        }
+    }
+
+    fn refuse_removed(&self) -> Result<(), MailboxError> {
+        let Some(Home { mailbox, name }) = &self.home else {
+            return Ok(());
+        };
+        let here = fs::fstat(&self.root).map_err(|e| self.root.fault(Step::Open, "", e))?;
+        match mailbox.status(name)? {
+            Some(there) if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) => Ok(()),
+            _ => Err(MailboxError::NoFolder(self.root.path().to_owned())),
+        }
+    }
+}
+
+impl Lock {
+    /// Waits for the lock of the folder whose directory this is.
+    pub(crate) fn take(
+        folder: &Directory,
+        access: OFlags,
+        operation: FlockOperation,
+    ) -> Result<Self, MailboxError> {
+        let file = folder.file(name::LOCK, access)?;
+        retry_on_intr(|| fs::flock(&file, operation))
+            .map_err(|e| folder.fault(Step::Lock, name::LOCK, e))?;
+        Ok(Self { _file: file })
+    }
+}
