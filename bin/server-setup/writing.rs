@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use ima_mailbox::Folder;
+use ima_mailbox::Mailbox;
 
 use crate::certificate::Made;
 use crate::configuration::{self, Configuration};
@@ -115,9 +115,12 @@ impl Writing {
             self.folder(&mail.join(host.ascii()), SECRET)?;
         }
         for user in &plan.users {
-            let inbox = plan.dir.join(user.inbox());
-            Folder::create(&inbox)?;
-            self.written.push(inbox);
+            let mailbox = plan.dir.join(user.mailbox());
+            let made = Mailbox::make_personal(&mailbox);
+            if mailbox.is_dir() {
+                self.written.push(mailbox);
+            }
+            made?;
         }
         Ok(())
     }

@@ -4,23 +4,23 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use ima_mailbox::{Folder, MailboxError};
+use ima_mailbox::{Folder, Mailbox, MailboxError};
 
 use crate::failure::Failure;
 
-/// Makes the mailbox with an inbox in it where that is missing, but no folder
-/// above. True where it was made.
+/// Makes the mailbox where it is missing, with the folders that a person expects,
+/// but no directory above. True where its inbox was made.
 ///
 /// # Errors
 /// A fault; [`Failure::Owner`] where root would make it in another's folder.
 pub(crate) fn make(mailbox: &Path) -> Result<bool, Failure> {
     let inbox = mailbox.join("inbox");
     let failed = |source| Failure::Mailbox { source };
-    match Folder::open(&inbox) {
-        Ok(_) => return Ok(false),
-        Err(MailboxError::NoFolder(_)) => {}
+    let has_inbox = match Folder::open(&inbox) {
+        Ok(_) => true,
+        Err(MailboxError::NoFolder(_)) => false,
         Err(source) => return Err(failed(source)),
-    }
+    };
     if rustix::process::geteuid().is_root() {
         let above = mailbox.parent().unwrap_or(Path::new("/"));
         let mut there = [mailbox, above].into_iter();
@@ -29,6 +29,9 @@ pub(crate) fn make(mailbox: &Path) -> Result<bool, Failure> {
             .map(|(folder, metadata)| (folder, Metadata::uid(&metadata)))
             .filter(|(_, owner)| *owner != 0)
         {
+            if has_inbox {
+                return Ok(false);
+            }
             return Err(Failure::Owner {
                 folder: folder.to_owned(),
                 owner,
@@ -36,6 +39,6 @@ pub(crate) fn make(mailbox: &Path) -> Result<bool, Failure> {
             });
         }
     }
-    Folder::create(&inbox).map_err(failed)?;
-    Ok(true)
+    Mailbox::make_personal(mailbox).map_err(failed)?;
+    Ok(!has_inbox)
 }

@@ -38,9 +38,14 @@ impl Entry {
 
 impl Host {
     /// Lets these users in, and no others; their mailboxes are where server-setup
-    /// made them.
+    /// made them, with nothing but an inbox.
     pub fn open_office(&self, users: &[Entry]) {
         self.set("server-post-office.toml", "users", "\"users.toml\"");
+        for Entry { user, .. } in users {
+            for folder in ["archive", "drafts", "junk", "sent", "trash"] {
+                fs::remove_dir_all(self.mailbox(user).join(folder)).unwrap();
+            }
+        }
         self.write_users(users);
     }
 

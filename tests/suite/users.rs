@@ -7,7 +7,7 @@ mod editing;
 mod passwords;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ima_message::Address;
@@ -93,6 +93,7 @@ fn somebody_comes_logs_in_and_goes() {
         );
         let inbox = office.path("mail/bob/inbox");
         assert!(inbox.is_dir());
+        assert_eq!(folders(&office.path("mail/bob")), PERSONAL);
         assert_eq!(
             [office.0.mode(file), office.0.mode("mail/bob")],
             [0o600, 0o700]
@@ -123,8 +124,17 @@ fn somebody_comes_logs_in_and_goes() {
     }
 }
 
+/// The folders that a person expects, in a mailbox that was made for them.
+const PERSONAL: [&str; 6] = ["archive", "drafts", "inbox", "junk", "sent", "trash"];
+
+fn folders(mailbox: &Path) -> Vec<String> {
+    let names = ima_mailbox::Mailbox::open(mailbox).unwrap().names();
+    let names = names.unwrap().into_iter().map(|name| name.to_string());
+    names.collect()
+}
+
 #[test]
-fn a_mailbox_that_is_there_is_taken_as_it_is() {
+fn what_a_mailbox_lacks_is_made_and_the_rest_left_as_it_is() {
     let office = Office::new();
     office.succeeds("mkdir mail/bob mail/carol; ima-mailbox create mail/bob/inbox");
     let before = fs::read(office.path("mail/bob/inbox/journal")).unwrap();
@@ -135,7 +145,9 @@ fn a_mailbox_that_is_there_is_taken_as_it_is() {
         before
     );
     office.succeeds("server-user add carol@b.test --mailbox mail/carol");
-    assert!(office.path("mail/carol/inbox/journal").is_file());
+    for user in ["bob", "carol"] {
+        assert_eq!(folders(&office.path("mail").join(user)), PERSONAL);
+    }
 }
 
 #[test]
