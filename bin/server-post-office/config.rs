@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
+use ima_message::ByteSize;
 use ima_program::config::{ConfigPath, Period};
 use ima_proto::imrp::{ALPN, Limits};
 use ima_proto::tls::{self, Identities, IdentityToml, RootSource, ServerSide, UseError};
@@ -26,6 +27,8 @@ pub struct Config {
     pub max_connections: NonZero<usize>,
     #[serde(default = "max_connections_per_address")]
     pub max_connections_per_address: NonZero<usize>,
+    #[serde(default = "max_size")]
+    max_size: ByteSize,
     #[serde(default = "max_failed_logins")]
     max_failed_logins: NonZero<usize>,
     #[serde(default = "login_timeout")]
@@ -63,6 +66,10 @@ fn max_connections() -> NonZero<usize> {
 fn max_connections_per_address() -> NonZero<usize> {
     const { NonZero::new(50).unwrap() }
 }
+/// More than any provider takes: what a user brings along comes in.
+fn max_size() -> ByteSize {
+    ByteSize(256 << 20)
+}
 fn max_failed_logins() -> NonZero<usize> {
     const { NonZero::new(3).unwrap() }
 }
@@ -90,6 +97,7 @@ impl Config {
         Limits {
             login: self.login_timeout.0,
             idle: self.idle_timeout.0,
+            max_message: self.max_size.0,
             failed_logins: u32::try_from(self.max_failed_logins.get()).unwrap_or(u32::MAX),
             ..Limits::default()
         }

@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
 use ima_message::Address;
-use ima_proto::framing::Channel;
+use ima_proto::framing::{Channel, Woken};
 
 /// What a session has done, for the log.
 #[derive(Debug, Default)]
@@ -17,6 +18,14 @@ pub struct Tally {
     pub messages: Cell<u64>,
     /// All octets that the client was sent, as they are inside TLS.
     pub octets: Cell<u64>,
+    /// Messages that it stored.
+    pub stored: Cell<u64>,
+    /// Messages that it moved.
+    pub moved: Cell<u64>,
+    /// Messages that it deleted.
+    pub deleted: Cell<u64>,
+    /// Times that it changed flags of a message.
+    pub flagged: Cell<u64>,
 }
 
 /// A channel that counts what is written.
@@ -61,6 +70,10 @@ impl<C: Channel> Channel for Counted<C> {
 
     fn has_buffered(&mut self) -> bool {
         self.channel.has_buffered()
+    }
+
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at: Instant) -> io::Result<Woken> {
+        self.channel.wait(wake, at)
     }
 
     fn close(&mut self) -> io::Result<()> {

@@ -1,16 +1,21 @@
 //! The mailbox of the user who has logged in, beneath the handle of its
 //! directory.
 
+mod changing;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use ima_mailbox::{Folder, MailboxError};
-use ima_message::{FolderName, MessageDigest, PartDigest, Token};
+use ima_message::{FolderName, HeaderBlock, MessageDigest, PartDigest, Token};
 use ima_program::log;
 use ima_program::report::chain;
-use ima_proto::imrp::{self, Change, Changes, Fault, FolderStatus, Octets};
+use ima_proto::imrp::{self, Act, Change, Changes, Fault, FolderStatus, Octets, Outcome, Watching};
 use ima_proto::users::User;
 use landlock::RulesetError;
 use rustix::fs::fstat;
@@ -18,16 +23,29 @@ use rustix::process::geteuid;
 
 use crate::confine;
 use crate::counted::{Tally, add};
+use crate::descriptors;
 use crate::stored::Stored;
+use crate::stores::Stores;
+use crate::watch::Watchers;
+use changing::{Growth, Removals};
+
+/// Times that a folder may be removed and made anew while it is opened.
+const MAX_TRIES: usize = 4;
 
 /// An open mailbox.
 pub struct Mailbox {
     mailbox: ima_mailbox::Mailbox,
     user: String,
     tally: Rc<Tally>,
+    watchers: Watchers,
+    stores: Stores,
     /// The folder that was asked for last: questions for its messages follow each
     /// other.
     current: Option<(FolderName, Folder)>,
+    /// The folders that this session has changed.
+    changed: BTreeMap<FolderName, Growth>,
+    /// What the mailbox still knows of messages that are gone.
+    removals: Removals,
 }
 
 /// Why a mailbox cannot be given to its user.
@@ -64,8 +82,9 @@ pub enum OpenError {
 
 impl OpenError {
     /// What an administrator does about it.
-    pub fn advice(&self) -> &'static str {
-        match self {
+    pub fn advice(&self) -> Cow<'static, str> {
+        let advice = match self {
+            error if descriptors::are_used_up(error) => return descriptors::advice().into(),
             Self::Mailbox(MailboxError::NoMailbox(_)) => {
                 "make it with `ima-mailbox create`, or correct `mailbox` in the users file"
             }
@@ -74,14 +93,20 @@ impl OpenError {
             }
             Self::Owner { .. } => "give it to the server's user with chown -R",
             Self::Confine(_) => "look for Landlock in the kernel's log",
-        }
+        };
+        advice.into()
     }
 }
 
 impl Mailbox {
     /// Opens a user's mailbox, and confines the calling thread to it for the rest
     /// of its life.
-    pub fn open(user: &User, tally: Rc<Tally>) -> Result<Self, OpenError> {
+    pub fn open(
+        user: &User,
+        tally: Rc<Tally>,
+        watchers: Watchers,
+        stores: Stores,
+    ) -> Result<Self, OpenError> {
         let path = user.mailbox();
         let mailbox = ima_mailbox::Mailbox::open(path)?;
         let status = fstat(&mailbox).map_err(|source| OpenError::Look {
@@ -101,7 +126,11 @@ impl Mailbox {
             mailbox,
             user: user.address().canonical(),
             tally,
+            watchers,
+            stores,
             current: None,
+            changed: BTreeMap::new(),
+            removals: Removals::default(),
         })
     }
 
@@ -112,11 +141,29 @@ impl Mailbox {
     /// The folder, open; `None` where there is none of this name.
     fn folder(&mut self, name: &FolderName) -> Result<Option<&Folder>, Fault> {
         if self.current.as_ref().is_none_or(|(open, _)| open != name) {
-            let found = self.mailbox.folder(name);
-            let folder = found.map_err(|error| self.fault(&error))?;
+            let folder = self.find(name)?;
             self.current = folder.map(|folder| (name.clone(), folder));
         }
         Ok(self.current.as_ref().map(|(_, folder)| folder))
+    }
+
+    fn find(&self, name: &FolderName) -> Result<Option<Folder>, Fault> {
+        self.try_to_find(name).map_err(|error| self.fault(&error))
+    }
+
+    fn try_to_find(&self, name: &FolderName) -> Result<Option<Folder>, MailboxError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.mailbox.folder(name) {
+                // Removed a moment ago.
+                Err(MailboxError::NoFolder(_)) => return Ok(None),
+                // And made anew, or damaged.
+                Err(MailboxError::Io { source, .. })
+                    if source.kind() == ErrorKind::NotFound && tries < MAX_TRIES => {}
+                found => return found,
+            }
+        }
     }
 
     /// What was found, to be sent.
@@ -144,10 +191,13 @@ impl Mailbox {
 }
 
 fn log_fault(user: &str, error: &MailboxError) -> Fault {
-    log::error("mailbox-fault")
+    let event = log::error("mailbox-fault")
         .field("user", user)
-        .field("error", chain(error))
-        .emit();
+        .field("error", chain(error));
+    match descriptors::are_used_up(error) {
+        true => event.field("advice", descriptors::advice()).emit(),
+        false => event.emit(),
+    }
     Fault
 }
 
@@ -156,10 +206,13 @@ impl imrp::Mailbox for Mailbox {
         let names = self.mailbox.names().map_err(|error| self.fault(&error))?;
         let mut folders = Vec::new();
         for name in names {
-            let found = self.mailbox.folder(&name);
-            let status = found.and_then(|folder| folder.map(|one| one.status()).transpose());
+            let status = match self.try_to_find(&name) {
+                Ok(None) => continue,
+                Ok(Some(folder)) => folder.status(),
+                Err(error) => Err(error),
+            };
             match status {
-                Ok(Some(status)) => folders.push(FolderStatus {
+                Ok(status) => folders.push(FolderStatus {
                     name,
                     messages: status.messages,
                     unseen: status.unseen,
@@ -167,8 +220,10 @@ impl imrp::Mailbox for Mailbox {
                     token: status.token,
                 }),
                 // Removed a moment ago.
-                Ok(None) => {}
-                // The others are to be had all the same.
+                Err(MailboxError::NoFolder(_)) => {}
+                // The next time it is there again: no client may take it for removed.
+                Err(error) if descriptors::are_used_up(&error) => return Err(self.fault(&error)),
+                // What is damaged is logged, and the others are to be had all the same.
                 Err(error) => drop(self.fault(&error)),
             }
         }
@@ -182,9 +237,10 @@ impl imrp::Mailbox for Mailbox {
         let Some(folder) = self.folder(folder)? else {
             return Ok(Changes::NoFolder);
         };
-        let changes = folder
-            .changes(since)
-            .map_err(|error| log_fault(&user, &error))?;
+        let changes = match folder.changes(since) {
+            Err(MailboxError::NoFolder(_)) => return Ok(Changes::NoFolder),
+            changes => changes.map_err(|error| log_fault(&user, &error))?,
+        };
         Ok(match changes {
             ima_mailbox::Changes::Reset(token) => Changes::Reset(token),
             ima_mailbox::Changes::Since(entries, token) => {
@@ -223,5 +279,56 @@ impl imrp::Mailbox for Mailbox {
         };
         let found = open.attachment(digest);
         self.octets(found, folder, digest)
+    }
+
+    fn damaged(&mut self, folder: &FolderName, digest: &dyn Display) {
+        log::error("mailbox-fault")
+            .field("user", &self.user)
+            .field("folder", folder)
+            .field("digest", digest)
+            .field("error", "its file is shorter than what it should hold")
+            .field("advice", "mend the folder with `ima-mailbox repair`")
+            .emit();
+    }
+
+    fn apply(&mut self, folder: &FolderName, acts: &[Act]) -> Result<Vec<Outcome<()>>, Fault> {
+        self.change(folder, acts)
+    }
+
+    fn relocate(
+        &mut self,
+        from: &FolderName,
+        digests: &[MessageDigest],
+        to: &FolderName,
+    ) -> Result<Vec<Outcome<()>>, Fault> {
+        self.move_to(from, digests, to)
+    }
+
+    fn store(
+        &mut self,
+        folder: &FolderName,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+    ) -> Result<Outcome<MessageDigest>, Fault> {
+        self.take(folder, header, data)
+    }
+
+    fn create(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
+        self.make(folder)
+    }
+
+    fn remove(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
+        self.unmake(folder)
+    }
+
+    fn ends(&mut self) {
+        self.tidy_up();
+    }
+
+    fn watch(&mut self, folders: &[(FolderName, Token)]) -> Result<Watching, Fault> {
+        // A session that waits holds nothing open.
+        self.current = None;
+        let watching = self.watchers.watch(&self.mailbox, folders);
+        watching.map_err(|error| self.fault(&error))
     }
 }

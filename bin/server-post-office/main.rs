@@ -4,9 +4,12 @@ mod args;
 mod config;
 mod confine;
 mod counted;
+mod descriptors;
 mod mailbox;
 mod office;
 mod stored;
+mod stores;
+mod watch;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -16,6 +16,8 @@ use ima_proto::users::{Guesses, NoLogin, User, Users};
 
 use crate::counted::{Counted, Tally};
 use crate::mailbox::Mailbox;
+use crate::stores::Stores;
+use crate::watch::Watchers;
 
 /// How users prove who they are, as the log says it.
 const PASSWORD: &str = "password";
@@ -27,6 +29,8 @@ pub struct PostOffice {
     users: Users,
     guesses: Guesses,
     limits: Limits,
+    watchers: Watchers,
+    stores: Stores,
 }
 
 impl PostOffice {
@@ -36,6 +40,8 @@ impl PostOffice {
             users,
             guesses: Guesses::default(),
             limits,
+            watchers: Watchers::default(),
+            stores: Stores::default(),
         }
     }
 }
@@ -74,7 +80,11 @@ impl Protocol for PostOffice {
         }
         let event = event
             .field("messages", tally.messages.get())
-            .field("octets", tally.octets.get());
+            .field("octets", tally.octets.get())
+            .field("stored", tally.stored.get())
+            .field("moved", tally.moved.get())
+            .field("deleted", tally.deleted.get())
+            .field("flagged", tally.flagged.get());
         let (event, exit) = match end {
             End::Done => (event, Exit::Done),
             End::Stopped => (event.field("reason", "stopping"), Exit::Done),
@@ -110,7 +120,8 @@ impl Counter<'_> {
         }
         about(log::info("login")).emit();
         *self.tally.user.borrow_mut() = Some(user.address().clone());
-        match Mailbox::open(user, Rc::clone(&self.tally)) {
+        let (watchers, stores) = (self.office.watchers.clone(), self.office.stores.clone());
+        match Mailbox::open(user, Rc::clone(&self.tally), watchers, stores) {
             Ok(mailbox) => Login::Granted(mailbox),
             Err(error) => {
                 about(log::error("cannot-open-mailbox"))

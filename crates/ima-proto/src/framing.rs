@@ -11,11 +11,12 @@ mod error;
 mod memory;
 
 use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use ima_message::text::is_text;
 
-pub use channel::Channel;
+pub use channel::{Channel, Woken};
 pub use error::{BlockError, WireError};
 pub use memory::{Ending, Memory};
 
@@ -25,10 +26,25 @@ pub const MAX_LINE: usize = 4096;
 /// Octets asked of the channel at once, and the most a sink is given at once.
 const CHUNK: usize = 16 * 1024;
 
+/// What [`Wire::await_line`] waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A whole line, the peer's end, or more octets than a line has:
+    /// [`Wire::read_line`] gives it without waiting.
+    Here,
+    /// Some octets more of a line.
+    Begun,
+    /// The descriptor became readable.
+    Wake,
+    /// The time has come.
+    TimedOut,
+}
+
 /// Buffered, bounded reading and writing on a [`Channel`].
 #[derive(Debug)]
 pub struct Wire<C: Channel> {
     channel: C,
+    /// Empty until something is read, and while [`Wire::wait`] waits.
     input: Box<[u8]>,
     start: usize,
     end: usize,
@@ -43,7 +59,7 @@ impl<C: Channel> Wire<C> {
     pub fn new(channel: C, stall: Duration) -> Wire<C> {
         Wire {
             channel,
-            input: vec![0; CHUNK].into_boxed_slice(),
+            input: Box::default(),
             start: 0,
             end: 0,
             output: Vec::new(),
@@ -118,6 +134,27 @@ impl<C: Channel> Wire<C> {
         }
     }
 
+    /// Reads some octets of a block, at least one where `into` has room. `stall`
+    /// is how long the first of them may take.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] at the peer's end; what reading says.
+    pub fn read_some(&mut self, into: &mut [u8], stall: Duration) -> Result<usize, WireError> {
+        if self.start >= self.end && !into.is_empty() {
+            let deadline = self.deadline(stall);
+            if self.fill(deadline)? == 0 {
+                return Err(WireError::Truncated);
+            }
+        }
+        let here = self.buffered();
+        let count = here.len().min(into.len());
+        if let (Some(from), Some(space)) = (here.get(..count), into.get_mut(..count)) {
+            space.copy_from_slice(from);
+        }
+        self.start += count;
+        Ok(count)
+    }
+
     /// Reads exactly `n` octets and gives them to `sink` as they come, at most
     /// 16 KiB at once. `stall` counts from the last octet that came.
     ///
@@ -184,6 +221,10 @@ impl<C: Channel> Wire<C> {
     /// # Errors
     /// Those of [`Wire::write_octets`].
     pub fn write_line(&mut self, line: &str) -> Result<(), WireError> {
+        if line.len() < MAX_LINE && line.chars().all(is_text) {
+            self.write_octets(line.as_bytes())?;
+            return self.write_octets(b"\n");
+        }
         let mut out = String::with_capacity(line.len() + 1);
         for c in line.chars() {
             let mut shown = String::new();
@@ -227,6 +268,56 @@ impl<C: Channel> Wire<C> {
         let output = std::mem::take(&mut self.output);
         self.channel.write_all(&output)?;
         Ok(self.channel.flush()?)
+    }
+
+    /// Waits as [`Channel::wait`]; what is buffered here has come. Meanwhile the
+    /// wire's buffers take no memory.
+    ///
+    /// # Errors
+    /// The channel's faults.
+    pub fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at: Instant) -> Result<Woken, WireError> {
+        if self.start < self.end {
+            return Ok(Woken::Readable);
+        }
+        self.rest();
+        let at = self.message_deadline.map_or(at, |limit| limit.min(at));
+        Ok(self.channel.wait(wake, at)?)
+    }
+
+    /// Waits until the peer has sent a whole line, until `wake` is readable, or
+    /// until `at`; and says also when only some of a line has come. Whoever waits
+    /// for the line bounds the time for the rest of it.
+    ///
+    /// # Errors
+    /// The channel's faults.
+    pub fn await_line(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        at: Instant,
+    ) -> Result<Line, WireError> {
+        if self.has_line() || self.buffered().len() >= MAX_LINE {
+            return Ok(Line::Here);
+        }
+        if self.start >= self.end {
+            self.rest();
+        }
+        let at = self.message_deadline.map_or(at, |limit| limit.min(at));
+        match self.channel.wait(wake, at)? {
+            Woken::Wake => return Ok(Line::Wake),
+            Woken::TimedOut => return Ok(Line::TimedOut),
+            Woken::Readable => {}
+        }
+        let count = self.fill_up(self.deadline(self.stall))?;
+        let is_here = count == 0 || self.has_line() || self.buffered().len() >= MAX_LINE;
+        Ok(if is_here { Line::Here } else { Line::Begun })
+    }
+
+    /// The buffers take no memory until something is read or written.
+    fn rest(&mut self) {
+        self.input = Box::default();
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
     }
 
     /// Ends the connection from this side and awaits the peer's end, as
@@ -283,15 +374,29 @@ impl<C: Channel> Wire<C> {
     fn fill(&mut self, deadline: Instant) -> Result<usize, WireError> {
         self.start = 0;
         self.end = 0;
+        self.fill_up(deadline)
+    }
+
+    /// Reads into the buffer behind what is there, which is less than it holds; 0
+    /// is the peer's proper end.
+    fn fill_up(&mut self, deadline: Instant) -> Result<usize, WireError> {
+        if self.input.is_empty() {
+            self.input = vec![0; CHUNK].into_boxed_slice();
+        }
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
         self.channel.set_deadline(deadline);
         loop {
             if Instant::now() >= deadline {
                 return Err(WireError::TimedOut);
             }
-            match self.channel.read(&mut self.input) {
+            let space = self.input.get_mut(self.end..).unwrap_or_default();
+            match self.channel.read(space) {
                 Ok(count) => {
-                    self.end = count.min(self.input.len());
-                    return Ok(self.end);
+                    let count = count.min(space.len());
+                    self.end += count;
+                    return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),

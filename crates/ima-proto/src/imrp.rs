@@ -8,10 +8,12 @@ mod office;
 mod session;
 
 pub use answer::{Change, Final, FolderStatus, Information};
-pub use client::{Answer, Client, ClientError, SinkError, Synced, Times};
-pub use command::{Command, CommandError, SyncMode};
-pub use office::{Busy, Changes, Fault, Login, Mailbox, Octets, Office, Source};
-pub use session::{End, Limits, Session};
+pub use client::{
+    Answer, Client, ClientError, Event, SinkError, Stored, Synced, TakeChange, Times, Watch,
+};
+pub use command::{Command, CommandError, MAX_FLAG_CHANGES, SyncMode};
+pub use office::{Act, Busy, Changes, Fault, Login, Mailbox, Octets, Office, Outcome, Source};
+pub use session::{End, Limits, Session, Watcher, Watching};
 
 /// The port, where no other is named.
 pub const PORT: u16 = 4110;

@@ -3,11 +3,14 @@
 #![no_main]
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use ememo_fuzz::OneLetter;
-use ima_message::{Address, FolderName};
+use ima_message::{Address, FlagChange, FolderName};
 use ima_proto::framing::Memory;
-use ima_proto::imrp::{Answer, Client, ClientError, Limits, Session, SinkError, Times};
+use ima_proto::imrp::{
+    Answer, Client, ClientError, Limits, Session, SinkError, Stored, SyncMode, Synced, Times,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// What the client took for octets.
@@ -41,7 +44,51 @@ fn fetch(client: &mut Client<&mut Memory>, taken: &mut Vec<u8>) -> Result<u64, C
         whole += u64::from(answer == Answer::Whole);
     }
     assert_eq!(client.outstanding(), 0);
+    change(client, &inbox)?;
     Ok(whole)
+}
+
+/// Everything else that a client asks for.
+fn change(client: &mut Client<&mut Memory>, inbox: &FolderName) -> Result<(), ClientError> {
+    let message = "ab".repeat(32).parse().expect("a digest");
+    let archive: FolderName = "archive".parse().expect("a name");
+    let seen = FlagChange {
+        flag: "seen".parse().expect("a flag"),
+        set: true,
+    };
+    client.ask_flag(inbox, message, &[seen])?;
+    client.ask_sync(inbox, None, SyncMode::Headers)?;
+    client.ask_sync(inbox, None, SyncMode::Messages)?;
+    client.ask_create(&archive)?;
+    client.ask_move(inbox, message, &archive)?;
+    client.ask_delete(&archive, message)?;
+    client.ask_remove(&archive)?;
+    client.acknowledged()?;
+    let mut last = None;
+    for _ in 0..2 {
+        let mut blocks = 0;
+        let synced = client.sync_answer(&mut |_, block| blocks += usize::from(block.is_some()))?;
+        if let Synced::Upto(token) = synced {
+            last = Some(token);
+        }
+        assert!(blocks < 16 << 10);
+    }
+    for _ in 0..4 {
+        client.acknowledged()?;
+    }
+    client.ask_store(inbox, 100, &mut &[b'x'; 100][..])?;
+    client.ask_delete(inbox, message)?;
+    if let Stored::Refused(reason) = client.stored()? {
+        assert!(reason.len() <= 300);
+    }
+    client.acknowledged()?;
+    assert_eq!(client.outstanding(), 0);
+    if let Some(token) = last {
+        let mut watch = client.watch(&[(inbox.clone(), token)])?;
+        watch.next(None, Instant::now())?;
+        watch.end()?;
+    }
+    client.folders().map(drop)
 }
 
 fuzz_target!(|octets: &[u8]| {

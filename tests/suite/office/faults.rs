@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use super::{Place, bob};
 use crate::peer::{Caller, Ending};
 use crate::post::PASSWORD;
-use crate::site::Server;
+use crate::process::descriptors;
+use crate::site::{Server, program, wait_until};
 
 const FAULT: &str = "ERROR a fault here; try again later\n";
 
@@ -191,4 +193,144 @@ fn a_mailbox_of_another_user_id() {
     let server = place.b.start_office();
     let owner = if is_root { 12345 } else { 0 };
     cannot_open(&server, &[&format!("belongs to user id {owner}, ")]);
+}
+
+/// Bob's mailbox with a folder that is damaged by this.
+fn with_damaged(damage: impl Fn(&Path)) -> Place {
+    let place = Place::new();
+    let mailbox = place.b.mailbox("bob");
+    copy(&mailbox.join("inbox"), &mailbox.join("Archive"));
+    damage(&mailbox.join("Archive"));
+    place
+}
+
+#[test]
+fn a_folder_that_is_damaged_in_any_way_stands_in_nobodys_way() {
+    /// What is done to the directory of a folder.
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
+        ("a directory for a journal", |folder| {
+            fs::remove_file(folder.join("journal")).unwrap();
+            fs::create_dir(folder.join("journal")).unwrap();
+        }),
+        ("a link for a journal", |folder| {
+            fs::remove_file(folder.join("journal")).unwrap();
+            symlink("../inbox/journal", folder.join("journal")).unwrap();
+        }),
+        ("no gone", |folder| {
+            fs::remove_dir(folder.join("gone")).unwrap();
+        }),
+        ("a link for its messages", |folder| {
+            fs::remove_dir(folder.join("messages")).unwrap();
+            symlink("../inbox/messages", folder.join("messages")).unwrap();
+        }),
+        ("no lock", |folder| {
+            fs::remove_file(folder.join("lock")).unwrap();
+            fs::create_dir(folder.join("lock")).unwrap();
+        }),
+        ("another first line", |folder| {
+            fs::write(folder.join("journal"), "something else\n").unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let place = with_damaged(damage);
+        let server = place.b.start_office();
+        let mut caller = bob(&server);
+        let told = caller.lines("FOLDERS");
+        assert!(
+            matches!(&told[..], [inbox, ok] if inbox.starts_with("+ inbox ") && ok == "OK"),
+            "{what}: {told:?}"
+        );
+        let line = server.log.wait_for("event=mailbox-fault");
+        assert!(line.contains("bob/Archive"), "{what}: {line}");
+        assert_eq!(caller.lines("CREATE new"), ["OK"], "{what}");
+        assert_eq!(
+            caller.lines("CREATE Archive"),
+            ["FAIL there is a folder of this name"],
+            "{what}"
+        );
+        is_a_fault(&server, "SYNC Archive - list");
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_short_is_named_and_the_rest_is_to_be_had() {
+    let place = Place::new();
+    let digests: Vec<String> = ["one\n", "two\n", "three\n"]
+        .map(|text| {
+            let had = place.names("messages");
+            place.deliver(text, &[]);
+            let now = place.names("messages");
+            now.into_iter().find(|name| !had.contains(name)).unwrap()
+        })
+        .into();
+    let file = place.b.inbox("bob").join("messages").join(&digests[1]);
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..20]).unwrap();
+    let server = place.b.start_office();
+    let mut caller = bob(&server);
+    for mode in ["headers", "messages"] {
+        let told = caller.ask(&format!("SYNC inbox - {mode}"));
+        let adds: Vec<&str> = told
+            .iter()
+            .filter_map(|said| said.line.strip_prefix("+ add "))
+            .map(|line| &line[..64])
+            .collect();
+        assert_eq!(adds, [&*digests[0], &*digests[2]], "{mode}");
+        assert!(told.last().unwrap().line.starts_with("OK "), "{mode}");
+    }
+    let line = server.log.wait_for("event=mailbox-fault");
+    let says = format!("user=bob@b.test folder=inbox digest={}", digests[1]);
+    assert!(line.contains(&says) && line.contains("repair"), "{line}");
+    // It can be deleted, and cannot be moved; the others can.
+    assert_eq!(caller.lines("CREATE new"), ["OK"]);
+    for digest in &digests {
+        caller.say(&format!("MOVE inbox {digest} new"));
+    }
+    let answers: Vec<String> = digests.iter().map(|_| caller.line()).collect();
+    assert_eq!(answers, ["OK", "FAIL the message is damaged here", "OK"]);
+    let delete = format!("DELETE inbox {}", digests[1]);
+    assert_eq!(caller.lines(&delete), ["OK"]);
+}
+
+#[test]
+fn a_lost_message_can_be_deleted_and_each_change_has_its_own_answer() {
+    let place = Place::new();
+    let digest = place.deliver("Hello\n", &[]);
+    fs::remove_file(place.b.inbox("bob").join("messages").join(&digest)).unwrap();
+    let server = place.b.start_office();
+    let mut caller = bob(&server);
+    caller.send(format!("FLAG inbox {digest} +seen\nDELETE inbox {digest}\n").as_bytes());
+    assert_eq!(caller.line(), "FAIL no such message");
+    assert_eq!(caller.line(), "OK");
+}
+
+#[test]
+fn a_server_without_descriptors_says_so_and_what_to_do() {
+    let place = Place::new();
+    let limit = 64;
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\"")]);
+    command.arg(program("server-post-office"));
+    command.env("EMEMO_CONFIG_DIR", &place.b.dir);
+    let server = place.b.start_with(command);
+    let mut crowd = vec![bob(&server)];
+    while descriptors(&server.child) < limit - 5 {
+        crowd.push(bob(&server));
+    }
+    let mut last = crowd.pop().unwrap();
+    last.say("FOLDERS");
+    assert_eq!(last.rest(), (FAULT.to_owned(), Ending::Proper));
+    let line = server.log.wait_for("event=mailbox-fault");
+    for part in [
+        "Too many open files",
+        "may have 64 files open",
+        "LimitNOFILE",
+    ] {
+        assert!(line.contains(part), "{part:?} in {line}");
+    }
+    // Those that go make room.
+    crowd.truncate(2);
+    wait_until("room", || descriptors(&server.child) < limit / 2);
+    assert_eq!(crowd[0].lines("FOLDERS").len(), 2);
 }

@@ -28,6 +28,12 @@ fn what_is_not_there_is_no_reason_to_close() {
             format!("SYNC {folder} - messages"),
             format!("FETCH {folder} {digest}"),
             format!("PART {folder} {attachment} 0"),
+            format!("FLAG {folder} {digest} +seen"),
+            format!("DELETE {folder} {digest}"),
+            format!("MOVE {folder} {digest} inbox"),
+            format!("MOVE inbox {digest} {folder}"),
+            format!("REMOVE {folder}"),
+            format!("WATCH {folder} 6f0c9a1b2d3e4f50.31"),
         ] {
             let answer = caller.lines(&command);
             assert_eq!(answer.len(), 1, "{command}");
@@ -37,6 +43,21 @@ fn what_is_not_there_is_no_reason_to_close() {
             );
         }
     }
+    for folder in ["../x", ".", "..", "/etc", &long, "inbox/messages", "-x"] {
+        assert_eq!(
+            caller.lines(&format!("CREATE {folder}")),
+            ["FAIL no folder can have this name"]
+        );
+        caller.say(&format!("STORE {folder} 5"));
+        caller.send(b"12345");
+        assert_eq!(caller.line(), "FAIL no such folder");
+    }
+    let mut outside: Vec<_> = std::fs::read_dir(place.b.mailbox("bob"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    outside.sort();
+    assert_eq!(outside, ["inbox"]);
     let other = "ab".repeat(32);
     assert_eq!(
         caller.lines(&format!("FETCH inbox {other}")),
@@ -94,6 +115,30 @@ fn what_breaks_the_grammar_is_the_end() {
             format!("PART inbox {digest} 9223372036854775808"),
             "ERROR PART takes ",
         ),
+        (format!("FLAG inbox {digest}"), "ERROR FLAG takes "),
+        (format!("FLAG inbox {digest} seen"), "ERROR FLAG takes "),
+        (
+            format!("FLAG inbox {digest}{}", " +x".repeat(65)),
+            "ERROR FLAG takes ",
+        ),
+        (format!("MOVE inbox {digest}"), "ERROR MOVE takes "),
+        (format!("DELETE {digest}"), "ERROR DELETE takes "),
+        ("STORE inbox -1".to_owned(), "ERROR STORE takes "),
+        ("STORE inbox +5".to_owned(), "ERROR STORE takes "),
+        ("STORE inbox 007".to_owned(), "ERROR STORE takes "),
+        ("STORE inbox 1e3".to_owned(), "ERROR STORE takes "),
+        ("STORE inbox ".to_owned(), "ERROR STORE takes "),
+        (
+            "STORE inbox 9223372036854775808".to_owned(),
+            "ERROR STORE takes ",
+        ),
+        (
+            "STORE inbox 18446744073709551616".to_owned(),
+            "ERROR STORE takes ",
+        ),
+        ("CREATE".to_owned(), "ERROR CREATE takes "),
+        ("REMOVE a b".to_owned(), "ERROR REMOVE takes "),
+        ("WATCH inbox".to_owned(), "ERROR WATCH takes "),
         ("x".repeat(4096), "ERROR "),
         ("SYNC in\tbox - list".to_owned(), "ERROR "),
     ] {

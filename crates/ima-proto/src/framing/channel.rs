@@ -1,7 +1,20 @@
 //! What the framing runs over.
 
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
+
+/// What [`Channel::wait`] waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The peer has sent something, or has ended: a read gives it without
+    /// blocking.
+    Readable,
+    /// The descriptor became readable.
+    Wake,
+    /// The time has come.
+    TimedOut,
+}
 
 /// What the protocols run over: a TLS connection, or memory in a test.
 pub trait Channel: Read + Write {
@@ -12,6 +25,14 @@ pub trait Channel: Read + Write {
     /// Whether octets have come that no `read` has taken yet. Octets that the
     /// kernel still holds do not count.
     fn has_buffered(&mut self) -> bool;
+
+    /// Waits until the peer sends something or ends, until `wake` is readable, or
+    /// until `at`, whichever comes first. Of what is there at once the peer goes
+    /// first. A peer that vanished without a word is found out within minutes.
+    ///
+    /// # Errors
+    /// What the channel says; the connection is of no further use.
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at: Instant) -> io::Result<Woken>;
 
     /// Says that no more is written, then reads and forgets what the peer still
     /// sends until it closes too, within a small bound of time and octets, so
@@ -28,6 +49,9 @@ impl<C: Channel + ?Sized> Channel for &mut C {
     }
     fn has_buffered(&mut self) -> bool {
         (**self).has_buffered()
+    }
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at: Instant) -> io::Result<Woken> {
+        (**self).wait(wake, at)
     }
     fn close(&mut self) -> io::Result<()> {
         (**self).close()

@@ -2,9 +2,12 @@
 //! written to it is kept.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
-use super::Channel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Channel, Woken};
 
 /// What comes after the last octet of input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +16,9 @@ pub enum Ending {
     Close,
     /// An end in the middle: the connection was cut.
     Cut,
-    /// Nothing any more: every further read passes its deadline at once.
+    /// Nothing any more: every further read passes its deadline at once. Whoever
+    /// waits for something else is told once that the time has come, and then that
+    /// the connection is cut, so that nobody waits for ever.
     Silence,
 }
 
@@ -26,6 +31,7 @@ pub struct Memory {
     ending: Ending,
     output: Vec<u8>,
     closed: bool,
+    waited: bool,
 }
 
 impl Memory {
@@ -39,6 +45,7 @@ impl Memory {
             ending: Ending::Close,
             output: Vec::new(),
             closed: false,
+            waited: false,
         }
     }
 
@@ -111,6 +118,22 @@ impl Channel for Memory {
 
     fn has_buffered(&mut self) -> bool {
         false
+    }
+
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, _at: Instant) -> io::Result<Woken> {
+        if !self.unread().is_empty() || self.ending != Ending::Silence {
+            return Ok(Woken::Readable);
+        }
+        if let Some(wake) = wake {
+            let mut waiting = [PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+            if poll(&mut waiting, Some(&Timespec::default()))? > 0 {
+                return Ok(Woken::Wake);
+            }
+        }
+        match std::mem::replace(&mut self.waited, true) {
+            false => Ok(Woken::TimedOut),
+            true => Err(ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     fn close(&mut self) -> io::Result<()> {

@@ -1,18 +1,19 @@
 //! What a post office answers.
 //!
 //! ```text
-//! information = "+ " (folder / change / block / "alive")
+//! information = "+ " (folder / change / block / "changed" SP folder-name / "alive")
 //! folder = folder-name SP messages SP unseen SP octets SP token  ; to FOLDERS
 //! change = journal-entry SP token                                ; to SYNC; the token behind it
 //! block  = "header" SP n / "message" SP n                        ; n octets follow
 //!        / "attachment" SP part-digest SP n
-//! final  = "OK" / "OK" SP token / "FAIL" [SP text] / "RESET" SP token / "ERROR" [SP text]
+//! final  = "OK" / "OK" SP token / "OK" SP message-digest
+//!        / "FAIL" [SP text] / "RESET" SP token / "ERROR" [SP text]
 //! ```
 
 use std::fmt;
 
 use ima_message::text::parse_decimal;
-use ima_message::{Entry, FolderName, PartDigest, Token};
+use ima_message::{Entry, FolderName, MessageDigest, PartDigest, Token};
 
 /// A folder, as FOLDERS tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub enum Information {
         /// How many, below 2^63.
         octets: u64,
     },
+    /// To WATCH: this folder is no longer as it was.
+    Changed(FolderName),
     /// The server is at work.
     Alive,
 }
@@ -73,6 +76,8 @@ pub enum Final {
     Ok,
     /// To SYNC: the changes up to this token are all told.
     Upto(Token),
+    /// To STORE: the message, which is durable.
+    Stored(MessageDigest),
     /// No; with a reason, except to LOGIN.
     Fail(Box<str>),
     /// To SYNC: the token that was named means nothing. This is that of now.
@@ -91,6 +96,7 @@ impl Information {
             // A folder can bear any of these names: its line has four words more,
             // the last of them a token.
             _ if folder(line).is_some() => folder(line).map(Self::Folder),
+            "changed" => rest.parse().ok().map(Self::Changed),
             "header" => parse_decimal(rest).map(|octets| Self::Header { octets }),
             "message" => parse_decimal(rest).map(|octets| Self::Message { octets }),
             "attachment" => {
@@ -136,7 +142,10 @@ impl Final {
         };
         match (word, rest) {
             ("OK", None) => Some(Self::Ok),
-            ("OK", Some(token)) => token.parse().ok().map(Self::Upto),
+            ("OK", Some(word)) => match word.parse() {
+                Ok(token) => Some(Self::Upto(token)),
+                Err(_) => word.parse().ok().map(Self::Stored),
+            },
             ("RESET", Some(token)) => token.parse().ok().map(Self::Reset),
             ("FAIL", rest) => Some(Self::Fail(rest.unwrap_or_default().into())),
             ("ERROR", rest) => Some(Self::Error(rest.unwrap_or_default().into())),
@@ -157,6 +166,7 @@ impl fmt::Display for Information {
             Self::Header { octets } => write!(f, "header {octets}"),
             Self::Message { octets } => write!(f, "message {octets}"),
             Self::Attachment { digest, octets } => write!(f, "attachment {digest} {octets}"),
+            Self::Changed(folder) => write!(f, "changed {folder}"),
             Self::Alive => f.write_str("alive"),
         }
     }
@@ -167,6 +177,7 @@ impl fmt::Display for Final {
         let (word, text) = match self {
             Self::Ok => ("OK", ""),
             Self::Upto(token) => return write!(f, "OK {token}"),
+            Self::Stored(digest) => return write!(f, "OK {digest}"),
             Self::Reset(token) => return write!(f, "RESET {token}"),
             Self::Fail(text) => ("FAIL", &**text),
             Self::Error(text) => ("ERROR", &**text),
@@ -199,6 +210,9 @@ mod tests {
             "header 301".into(),
             "message 512".into(),
             format!("attachment {D} 25600"),
+            "changed inbox".into(),
+            "changed changed".into(),
+            format!("changed 0 0 0 {T}"),
             "alive".into(),
         ] {
             assert_eq!(Information::parse(&line).unwrap().to_string(), line);
@@ -206,6 +220,7 @@ mod tests {
         for line in [
             "OK".into(),
             format!("OK {T}"),
+            format!("OK {D}"),
             format!("RESET {T}"),
             "FAIL".into(),
             "FAIL no such folder".into(),
@@ -230,6 +245,9 @@ mod tests {
             "header 01".into(),
             format!("attachment {D}"),
             "attachment ../x 1".into(),
+            "changed".into(),
+            "changed ../x".into(),
+            "changed in box".into(),
             "alive x".into(),
             "something new".into(),
         ] {

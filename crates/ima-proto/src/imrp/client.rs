@@ -1,18 +1,28 @@
 //! The user agent's side: one connection, as a state machine over a [`Channel`].
 
+mod change;
+mod login;
+mod octets;
+mod sync;
+mod watch;
+
 use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant};
 
-use ima_message::{Address, FolderName, MessageDigest, PartDigest, Token};
+use ima_message::{PartDigest, Token};
 
-use super::answer::{Change, Final, FolderStatus, Information};
+use super::INFORMATION;
+use super::answer::{Final, Information};
 use super::command::{Command, SyncMode};
-use super::{INFORMATION, MAX_PASSWORD};
-use crate::framing::{BlockError, Channel, Wire, WireError};
+use crate::framing::{Channel, Wire, WireError};
 use crate::imdp::message_time;
 
-/// Folders that one answer may tell of.
-const MAX_FOLDERS: usize = 10_000;
+use change::Early;
+pub use change::Stored;
+pub use sync::{Synced, TakeChange};
+pub use watch::{Event, Watch};
+
 /// Information lines of no use here that one answer may have.
 const MAX_UNKNOWN: usize = 10_000;
 /// Octets of the lines of one answer: some 25 million changes of a folder.
@@ -68,6 +78,20 @@ pub enum ClientError {
     /// No password is as long as this, or empty.
     #[error("a password has 1 to 1024 octets, and this one has {0}")]
     Password(usize),
+    /// More flags at once than a command can bring.
+    #[error("a FLAG changes 1 to 64 flags, and this one {0}")]
+    Flags(usize),
+    /// The message that is to be stored cannot be read to its end.
+    #[error("cannot read the message that is to be stored")]
+    Source(#[source] io::Error),
+    /// Answers come in the order of the questions, and the next one is of
+    /// another kind, or none.
+    #[error("there is no such answer to be taken next")]
+    NotNext,
+    /// Answers with octets are to be taken before a message is stored: otherwise
+    /// each side could wait for the other to read.
+    #[error("the answers to FETCH, PART and SYNC are taken before a STORE")]
+    Unread,
 }
 
 impl ClientError {
@@ -77,7 +101,12 @@ impl ClientError {
     pub fn is_breach(&self) -> bool {
         match self {
             Self::Wire(error) => matches!(error, WireError::TooLong { .. } | WireError::NotText),
-            Self::Ended(_) | Self::Password(_) => false,
+            Self::Ended(_)
+            | Self::Password(_)
+            | Self::Flags(_)
+            | Self::Source(_)
+            | Self::NotNext
+            | Self::Unread => false,
             Self::Unexpected(_) | Self::Other | Self::Length { .. } | Self::Flood => true,
         }
     }
@@ -95,31 +124,31 @@ pub enum SinkError<E> {
     Sink(E),
 }
 
-/// What came of a SYNC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Synced {
-    /// All changes up to this token were told.
-    Upto(Token),
-    /// The token that was named means nothing any more: begin from the start.
-    Reset(Token),
-    /// There is no such folder, or the server will not; its reason.
-    Refused(Box<str>),
-}
-
-/// What came of a question for octets.
+/// What came of a question for octets, or of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// All of them came.
+    /// All of them came; the change is done, and durable.
     Whole,
-    /// The server does not have it (any more); its reason.
+    /// The server does not have it (any more), or will not; its reason.
     Refused(Box<str>),
 }
 
 /// A question whose answer is still to come.
 #[derive(Debug)]
 enum Asked {
-    Message { most: u64 },
-    Part { digest: PartDigest, most: u64 },
+    Message {
+        most: u64,
+    },
+    Part {
+        digest: PartDigest,
+        most: u64,
+    },
+    Sync {
+        mode: SyncMode,
+    },
+    /// FLAG, MOVE, DELETE, CREATE or REMOVE.
+    Change,
+    Store,
 }
 
 /// One connection to a post office.
@@ -127,7 +156,11 @@ enum Asked {
 pub struct Client<C: Channel> {
     wire: Wire<C>,
     times: Times,
+    /// Questions whose answers are unread.
     asked: VecDeque<Asked>,
+    /// Answers that were read before somebody took them; they are those to the
+    /// questions before.
+    early: VecDeque<Early>,
 }
 
 impl<C: Channel> Client<C> {
@@ -137,188 +170,14 @@ impl<C: Channel> Client<C> {
             wire: Wire::new(channel, times.idle),
             times,
             asked: VecDeque::new(),
+            early: VecDeque::new(),
         }
     }
 
-    /// Logs in by password. False: the server says no, without a reason.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn log_in_by_password(
-        &mut self,
-        address: &Address,
-        password: &[u8],
-    ) -> Result<bool, ClientError> {
-        let octets = password.len() as u64;
-        if !(1..=MAX_PASSWORD).contains(&octets) {
-            return Err(ClientError::Password(password.len()));
-        }
-        let address = address.clone();
-        self.write(&Command::LoginByPassword { address, octets })?;
-        self.wire.write_octets(password)?;
-        self.logged_in()
-    }
-
-    /// Logs in by the certificate that was shown in the handshake.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn log_in_by_certificate(&mut self, address: &Address) -> Result<bool, ClientError> {
-        let address = address.clone();
-        self.write(&Command::LoginByCertificate { address })?;
-        self.logged_in()
-    }
-
-    fn logged_in(&mut self) -> Result<bool, ClientError> {
-        self.wire.flush(self.times.idle)?;
-        let mut nothing = |_: &str| Ok(());
-        match self.answer_line(&mut nothing)? {
-            (_, Some(Final::Ok)) => Ok(true),
-            (_, Some(Final::Fail(_))) => Ok(false),
-            (line, _) => Err(ClientError::Unexpected(line.into())),
-        }
-    }
-
-    /// The folders of the mailbox.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn folders(&mut self) -> Result<Vec<FolderStatus>, ClientError> {
-        self.write(&Command::Folders)?;
-        self.wire.flush(self.times.idle)?;
-        let mut folders: Vec<FolderStatus> = Vec::new();
-        let mut take = |line: &str| {
-            if let Some(Information::Folder(status)) = Information::parse(line) {
-                if folders.len() >= MAX_FOLDERS {
-                    return Err(ClientError::Flood);
-                }
-                if folders.iter().any(|known| known.name == status.name) {
-                    return Err(ClientError::Unexpected(line.into()));
-                }
-                folders.push(status);
-            }
-            Ok(())
-        };
-        match self.answer_line(&mut take)? {
-            (_, Some(Final::Ok)) => Ok(folders),
-            (line, _) => Err(ClientError::Unexpected(line.into())),
-        }
-    }
-
-    /// What changed in a folder since a token, or all of it; each change is
-    /// handed on as it comes.
-    ///
-    /// # Errors
-    /// [`ClientError`]. What was handed on is true all the same, and the token
-    /// of the last change is a place to go on from.
-    pub fn sync(
-        &mut self,
-        folder: &FolderName,
-        since: Option<Token>,
-        changed: &mut dyn FnMut(Change),
-    ) -> Result<Synced, ClientError> {
-        self.write(&Command::Sync {
-            folder: Some(folder.clone()),
-            since,
-            mode: SyncMode::List,
-        })?;
-        self.wire.flush(self.times.idle)?;
-        let mut take = |line: &str| {
-            if let Some(Information::Change(change)) = Information::parse(line) {
-                changed(change);
-                return Ok(());
-            }
-            match line {
-                "alive" => Ok(()),
-                line => Err(ClientError::Unexpected(line.into())),
-            }
-        };
-        match self.answer_line(&mut take)? {
-            (_, Some(Final::Upto(token))) => Ok(Synced::Upto(token)),
-            (_, Some(Final::Reset(token))) => Ok(Synced::Reset(token)),
-            (_, Some(Final::Fail(text))) => Ok(Synced::Refused(text)),
-            (line, _) => Err(ClientError::Unexpected(line.into())),
-        }
-    }
-
-    /// Asks for a message's header block and inline parts, of which there may be
-    /// `most` octets. The answer is to be taken by [`Client::answer`], in the
-    /// order of the questions. Nothing is sent before that, or before 16 KiB.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn ask_message(
-        &mut self,
-        folder: &FolderName,
-        digest: MessageDigest,
-        most: u64,
-    ) -> Result<(), ClientError> {
-        let folder = Some(folder.clone());
-        self.write(&Command::Fetch { folder, digest })?;
-        self.asked.push_back(Asked::Message { most });
-        Ok(())
-    }
-
-    /// Asks for an attachment from an octet on, of which `rest` should follow, and
-    /// no more may; otherwise as [`Client::ask_message`].
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn ask_part(
-        &mut self,
-        folder: &FolderName,
-        digest: PartDigest,
-        from: u64,
-        rest: u64,
-    ) -> Result<(), ClientError> {
-        self.write(&Command::Part {
-            folder: Some(folder.clone()),
-            digest,
-            from,
-        })?;
-        self.asked.push_back(Asked::Part { digest, most: rest });
-        Ok(())
-    }
-
-    /// How many questions wait for [`Client::answer`].
+    /// How many questions wait for their answers to be taken.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.asked.len()
-    }
-
-    /// Takes the answer to the oldest question. `sink` is given the octets as
-    /// they come, at most 16 KiB at once.
-    ///
-    /// # Errors
-    /// [`SinkError`]. Octets that were handed on before are those that the server
-    /// sent; whether they are right, their digest says.
-    pub fn answer<E>(
-        &mut self,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<Answer, SinkError<E>> {
-        let Some(asked) = self.asked.pop_front() else {
-            return Ok(Answer::Refused("nothing was asked for".into()));
-        };
-        self.wait(0);
-        self.wire
-            .flush(self.times.idle)
-            .map_err(ClientError::from)?;
-        let (line, last) = self.next_line()?;
-        let octets = match (last, &asked) {
-            (Some(Final::Fail(text)), _) => return Ok(Answer::Refused(text)),
-            (None, asked) => announced(&line, asked)?,
-            (Some(_), _) => return Err(ClientError::Unexpected(line.into()).into()),
-        };
-        self.wait(octets);
-        let read = self.wire.read_exact_into(octets, self.times.idle, sink);
-        read.map_err(|error| match error {
-            BlockError::Wire(error) => SinkError::Client(error.into()),
-            BlockError::Sink(error) => SinkError::Sink(error),
-        })?;
-        match self.next_line()? {
-            (_, Some(Final::Ok)) => Ok(Answer::Whole),
-            (line, _) => Err(ClientError::Unexpected(line.into()).into()),
-        }
+        self.asked.len().saturating_add(self.early.len())
     }
 
     /// Says the end and closes.
@@ -367,37 +226,64 @@ impl<C: Channel> Client<C> {
         }
     }
 
-    /// Hands on information lines until a final one comes.
-    fn answer_line(
-        &mut self,
-        take: &mut dyn FnMut(&str) -> Result<(), ClientError>,
-    ) -> Result<(String, Option<Final>), ClientError> {
-        let begin = Instant::now();
-        let mut octets: u64 = 0;
-        let mut unknown = 0;
+    /// What an answer has cost so far buys this time.
+    fn allow(&mut self, budget: &Budget) {
+        let time = message_time(self.times.message, budget.octets);
+        self.wire
+            .set_message_deadline(budget.begin.checked_add(time));
+    }
+
+    /// The next line of an answer that is known here, and what it says.
+    fn told(&mut self, budget: &mut Budget) -> Result<(String, Told), ClientError> {
         loop {
-            let time = message_time(self.times.message, octets);
-            self.wire.set_message_deadline(begin.checked_add(time));
+            self.allow(budget);
             let (line, last) = self.next_line()?;
-            if last.is_some() {
-                return Ok((line, last));
+            if let Some(last) = last {
+                return Ok((line, Told::Last(last)));
             }
-            octets = octets.saturating_add(line.len() as u64);
-            if octets > MAX_LINES {
+            budget.octets = budget.octets.saturating_add(line.len() as u64);
+            budget.lines = budget.lines.saturating_add(line.len() as u64);
+            if budget.lines > MAX_LINES {
                 return Err(ClientError::Flood);
             }
-            if Information::parse(&line).is_none() {
-                if is_malformed(&line) {
-                    return Err(ClientError::Unexpected(line.into()));
-                }
-                // From a server that knows more than we do.
-                unknown += 1;
-                if unknown > MAX_UNKNOWN {
-                    return Err(ClientError::Flood);
-                }
-                continue;
+            if let Some(information) = Information::parse(&line) {
+                return Ok((line, Told::Information(information)));
             }
-            take(&line)?;
+            if is_malformed(&line) {
+                return Err(ClientError::Unexpected(line.into()));
+            }
+            // From a server that knows more than we do.
+            budget.unknown += 1;
+            if budget.unknown > MAX_UNKNOWN {
+                return Err(ClientError::Flood);
+            }
+        }
+    }
+}
+
+/// What a line of an answer says.
+enum Told {
+    Information(Information),
+    Last(Final),
+}
+
+/// What one answer has cost.
+struct Budget {
+    begin: Instant,
+    /// Octets that came, or are to come next, and buy time.
+    octets: u64,
+    /// Octets of lines.
+    lines: u64,
+    unknown: usize,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            octets: 0,
+            lines: 0,
+            unknown: 0,
         }
     }
 }
@@ -414,34 +300,8 @@ fn is_malformed(line: &str) -> bool {
         "header",
         "message",
         "attachment",
+        "changed",
         "alive",
     ];
     words.contains(&word) || last.parse::<Token>().is_ok()
-}
-
-/// How many octets follow the line that begins an answer.
-fn announced(line: &str, asked: &Asked) -> Result<u64, ClientError> {
-    let (octets, most) = match (Information::parse(line), asked) {
-        (Some(Information::Message { octets }), Asked::Message { most }) => (octets, *most),
-        (
-            Some(Information::Attachment { digest, octets }),
-            Asked::Part {
-                digest: wanted,
-                most,
-            },
-        ) => {
-            if digest != *wanted {
-                return Err(ClientError::Other);
-            }
-            (octets, *most)
-        }
-        _ => return Err(ClientError::Unexpected(line.into())),
-    };
-    match octets <= most {
-        true => Ok(octets),
-        false => Err(ClientError::Length {
-            announced: octets,
-            most,
-        }),
-    }
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::{Read, Seek};
 use std::time::Duration;
 
-use ima_message::{Address, FolderName, MessageDigest, PartDigest, Token};
+use ima_message::{Address, FlagChange, FolderName, HeaderBlock, MessageDigest, PartDigest, Token};
 
 use super::answer::{Change, FolderStatus};
+use super::session::Watching;
 use crate::tls::KeyDigest;
 
 /// Something of ours does not work: a disk, a damaged mailbox. Whoever returns
@@ -110,6 +111,101 @@ pub trait Mailbox {
         folder: &FolderName,
         digest: PartDigest,
     ) -> Result<Option<Octets>, Fault>;
+
+    /// The file of a message or of an attachment, which has this digest, is shorter
+    /// than what it should hold: to be logged. The client does without.
+    fn damaged(&mut self, folder: &FolderName, digest: &dyn fmt::Display);
+
+    /// Changes flags of messages of a folder, and deletes messages: all acts, in
+    /// their order; no message is acted on again behind its deletion. On return
+    /// they are durable. Gives what came of each act, in the same order.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn apply(&mut self, folder: &FolderName, acts: &[Act]) -> Result<Vec<Outcome<()>>, Fault>;
+
+    /// Moves messages to another folder, durably; each is named once. Gives what
+    /// came of each, in the same order.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn relocate(
+        &mut self,
+        from: &FolderName,
+        digests: &[MessageDigest],
+        to: &FolderName,
+    ) -> Result<Vec<Outcome<()>>, Fault>;
+
+    /// Stores a message, durably, and gives its digest. `data` ends where the
+    /// message should; the octets are to be verified, and held nowhere but on the
+    /// disk. Where they are not read to their end, whoever calls reads the rest.
+    ///
+    /// # Errors
+    /// [`Fault`]; also where reading `data` fails, which needs no log line.
+    fn store(
+        &mut self,
+        folder: &FolderName,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+    ) -> Result<Outcome<MessageDigest>, Fault>;
+
+    /// Makes an empty folder, durably.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn create(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault>;
+
+    /// Removes a folder that holds no message, durably.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn remove(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault>;
+
+    /// Watches folders, each from its token on: first they are watched, and then
+    /// compared with their tokens. Until that ends no file is held open.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    fn watch(&mut self, folders: &[(FolderName, Token)]) -> Result<Watching, Fault>;
+
+    /// The connection is closed: what is to be tidied up can be.
+    fn ends(&mut self) {}
+}
+
+/// What is done to a message of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Its flags are set and removed, in this order.
+    Flag {
+        /// The message.
+        digest: MessageDigest,
+        /// The changes, at least one.
+        changes: Vec<FlagChange>,
+    },
+    /// It is deleted.
+    Delete {
+        /// The message.
+        digest: MessageDigest,
+    },
+}
+
+impl Act {
+    /// The message.
+    #[must_use]
+    pub fn digest(&self) -> MessageDigest {
+        match self {
+            Self::Flag { digest, .. } | Self::Delete { digest } => *digest,
+        }
+    }
+}
+
+/// What came of a change that a user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It is done.
+    Done(T),
+    /// Nothing was changed; the reason, for the user.
+    Refused(Box<str>),
 }
 
 /// What is behind a token.

@@ -7,7 +7,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod changing;
 mod post;
+mod storing;
+mod syncing;
+mod watching;
 
 use std::time::Duration;
 
@@ -22,6 +26,17 @@ const GENERATION: &str = "6f0c9a1b2d3e4f50";
 
 /// A session over memory that keeps what it wrote.
 fn session(post: &Post, input: &[u8], chunk: usize, ending: Ending) -> (String, End) {
+    limited(post, input, chunk, ending, Limits::default())
+}
+
+/// The same with other limits.
+fn limited(
+    post: &Post,
+    input: &[u8],
+    chunk: usize,
+    ending: Ending,
+    limits: Limits,
+) -> (String, End) {
     use std::cell::RefCell;
     use std::io::{Read, Write};
     use std::rc::Rc;
@@ -49,6 +64,13 @@ fn session(post: &Post, input: &[u8], chunk: usize, ending: Ending) -> (String, 
         fn has_buffered(&mut self) -> bool {
             false
         }
+        fn wait(
+            &mut self,
+            wake: Option<std::os::fd::BorrowedFd<'_>>,
+            at: Instant,
+        ) -> std::io::Result<crate::framing::Woken> {
+            self.0.borrow_mut().wait(wake, at)
+        }
         fn close(&mut self) -> std::io::Result<()> {
             self.0.borrow_mut().close()
         }
@@ -57,7 +79,7 @@ fn session(post: &Post, input: &[u8], chunk: usize, ending: Ending) -> (String, 
     let memory = Memory::new(input).in_chunks(chunk).ending(ending);
     let memory = Rc::new(RefCell::new(memory));
     let key = KEY.parse().ok();
-    let end = Session::new(Kept(memory.clone()), post.clone(), key, Limits::default()).run();
+    let end = Session::new(Kept(memory.clone()), post.clone(), key, limits).run();
     let output = memory.borrow().output().to_vec();
     (String::from_utf8(output).unwrap(), end)
 }

@@ -33,7 +33,7 @@ const CUT_OFF: Duration = Duration::from_secs(3);
 /// What a server speaks, and with whom.
 pub trait Protocol: Send + Sync + 'static {
     /// Who dialled, as the handshake has proved it.
-    type Peer;
+    type Peer: Send + 'static;
 
     /// Whether the handshake proves who the client is. Where not, a connection is
     /// one of those that give way to others, and takes nobody's place, until
@@ -93,7 +93,9 @@ impl<P: Protocol> Server<P> {
         }
     }
 
-    /// Serves connections, a thread for each.
+    /// Serves connections, a thread for each. It begins anew after the handshake:
+    /// the stack that cryptography needs is as large as all else that a client
+    /// takes who is idle for hours.
     fn listen(self, listeners: &Listeners, stop: &UnixStream) -> Exit {
         let server = Arc::new(self);
         if let Err(error) = server.protocol.identities().warn_daily() {
@@ -104,15 +106,14 @@ impl<P: Protocol> Server<P> {
             // Counted from here on, so that silent peers cannot pile up threads.
             let handshake = server.handshakes.enter(&socket, address.ip());
             let this = Arc::clone(&server);
-            let thread = spawn(move || {
-                this.serve(socket, address, Some(handshake));
+            spawn_for(address, move || {
+                let Some((secure, peer)) = this.shake_hands(&socket, address) else {
+                    return;
+                };
+                spawn_for(address, move || {
+                    this.serve(socket, address, Some(handshake), secure, peer);
+                });
             });
-            if let Err(error) = thread {
-                log::error("no-thread")
-                    .field("address", address.ip())
-                    .field("error", error)
-                    .emit();
-            }
         }
         server.finish();
         Exit::Done
@@ -132,7 +133,11 @@ impl<P: Protocol> Server<P> {
         if let Err(error) = watcher {
             log::warn("no-thread").field("error", error).emit();
         }
-        server.serve(Arc::new(socket), address, None)
+        let socket = Arc::new(socket);
+        match server.shake_hands(&socket, address) {
+            Some((secure, peer)) => server.serve(socket, address, None, secure, peer),
+            None => Exit::Drop,
+        }
     }
 
     /// Lets what is in hand come to its end, for a while; then ends what it can,
@@ -150,24 +155,30 @@ impl<P: Protocol> Server<P> {
         log::info("stopped").field("cut-off", left).emit();
     }
 
+    fn shake_hands(
+        &self,
+        socket: &Arc<TcpStream>,
+        address: SocketAddr,
+    ) -> Option<(Secure, P::Peer)> {
+        let shaken = self.protocol.shake_hands(Arc::clone(socket));
+        let told = shaken.inspect_err(|error| {
+            log::warn("handshake-failed")
+                .field("address", address.ip())
+                .field("error", chain(error))
+                .emit();
+        });
+        told.ok()
+    }
+
     fn serve(
         &self,
         socket: Arc<TcpStream>,
         address: SocketAddr,
         handshake: Option<Handshake>,
+        secure: Secure,
+        peer: P::Peer,
     ) -> Exit {
-        let address = address.ip();
-        let (secure, peer) = match self.protocol.shake_hands(Arc::clone(&socket)) {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                log::warn("handshake-failed")
-                    .field("address", address)
-                    .field("error", chain(&error))
-                    .emit();
-                return Exit::Drop;
-            }
-        };
-        let entrance = Entrance::new(self.gate.clone(), address, handshake);
+        let entrance = Entrance::new(self.gate.clone(), address.ip(), handshake);
         if P::HANDSHAKE_PROVES && !entrance.pass() {
             // Nothing is said before the client speaks: it sees a proper end.
             let _ = Wire::new(secure, CUT_OFF).close();
@@ -175,6 +186,16 @@ impl<P: Protocol> Server<P> {
         }
         let connection = self.connections.enter(socket, entrance);
         self.protocol.converse(secure, peer, &connection)
+    }
+}
+
+/// Works for a connection, in a thread; where there is none, that is logged.
+fn spawn_for(address: SocketAddr, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = spawn(work) {
+        log::error("no-thread")
+            .field("address", address.ip())
+            .field("error", error)
+            .emit();
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ima_message::Hostpart;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt;
 use rustls::{AlertDescription, Connection};
 
 use super::fault::{TlsError, is_about_certificate};
-use crate::framing::Channel;
+use crate::framing::{Channel, Woken};
 
 /// How long [`Secure::close`] waits for the peer to close too.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
@@ -17,6 +21,16 @@ const CLOSE_TIME: Duration = Duration::from_secs(3);
 const CLOSE_OCTETS: usize = 1 << 20;
 /// How long a last alert may take to get out, and the peer's to come in.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a connection that somebody waits on may be silent before its peer is
+/// asked by TCP whether it is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// How long it has to answer before it is asked again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is asked before the connection is given up.
+const KEEPALIVE_COUNT: u32 = 6;
+/// How long it may leave unacknowledged what was sent, in milliseconds: the sum.
+const UNACKNOWLEDGED: u32 = 120_000;
 
 /// Whom we dialled, and as whom.
 #[derive(Debug)]
@@ -66,6 +80,8 @@ pub struct Secure {
     peer: String,
     /// Where we dialled.
     asked: Option<Asked>,
+    /// Whether TCP asks after a silent peer.
+    keeps_alive: bool,
 }
 
 impl Secure {
@@ -81,6 +97,7 @@ impl Secure {
             deadline: Instant::now() + super::HANDSHAKE_TIME,
             peer,
             asked,
+            keeps_alive: false,
         }
     }
 
@@ -96,6 +113,28 @@ impl Secure {
                 Err(io::Error::other(self.explain(error)))
             }
         }
+    }
+
+    /// Whether a read would give something, be it the end, without the socket.
+    fn is_readable(&mut self) -> io::Result<bool> {
+        let state = self.connection.process_new_packets();
+        let state = state.map_err(|error| io::Error::other(self.explain(error)))?;
+        Ok(state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
+    }
+
+    /// From now on TCP finds out when the peer has vanished: within two minutes,
+    /// whether or not something is on its way to it.
+    fn keep_alive(&mut self) -> io::Result<()> {
+        if !self.keeps_alive {
+            let socket = &*self.socket;
+            sockopt::set_socket_keepalive(socket, true)?;
+            sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+            sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+            sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT)?;
+            sockopt::set_tcp_user_timeout(socket, UNACKNOWLEDGED)?;
+            self.keeps_alive = true;
+        }
+        Ok(())
     }
 
     fn explain(&self, error: rustls::Error) -> TlsError {
@@ -182,6 +221,48 @@ impl Channel for Secure {
         self.connection
             .process_new_packets()
             .is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at: Instant) -> io::Result<Woken> {
+        self.keep_alive()?;
+        loop {
+            if self.is_readable()? {
+                return Ok(Woken::Readable);
+            }
+            let left = at.saturating_duration_since(Instant::now());
+            // Where a wait is longer than the system counts, it is asked again.
+            let left = Timespec::try_from(left).ok();
+            let socket = PollFd::new(&*self.socket, PollFlags::IN);
+            let (ready, woken) = match wake {
+                Some(wake) => {
+                    let wake = PollFd::from_borrowed_fd(wake, PollFlags::IN);
+                    let mut waiting = [socket, wake];
+                    let polled = poll(&mut waiting, left.as_ref());
+                    let [socket, wake] = waiting.map(|fd| !fd.revents().is_empty());
+                    (polled.map(|_| socket), wake)
+                }
+                None => {
+                    let mut waiting = [socket];
+                    let polled = poll(&mut waiting, left.as_ref());
+                    (polled.map(|count| count > 0), false)
+                }
+            };
+            match ready {
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+                // It may be less than a record, or nothing to be read.
+                Ok(true) => {
+                    self.deadline = Instant::now() + LAST_WORDS;
+                    if !self.receive()? {
+                        return Ok(Woken::Readable);
+                    }
+                    self.send()?;
+                }
+                Ok(false) if woken => return Ok(Woken::Wake),
+                Ok(false) if Instant::now() >= at => return Ok(Woken::TimedOut),
+                Ok(false) => {}
+            }
+        }
     }
 
     fn close(&mut self) -> io::Result<()> {

@@ -1,13 +1,19 @@
 //! A post office in memory.
 
-use std::io::Cursor;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{Cursor, PipeReader, Read};
+use std::rc::Rc;
 use std::time::Duration;
 
 use ima_message::{
-    Address, Digester, Entry, FolderName, HeaderBlock, MessageDigest, PartDigest, Token,
+    Address, DataVerifier, Digester, Entry, FolderName, Generation, HeaderBlock, MessageDigest,
+    PartDigest, Token,
 };
 
 use super::super::*;
+use super::watching::{Rung, Told};
 use super::{GENERATION, KEY};
 use crate::tls::KeyDigest;
 
@@ -17,7 +23,21 @@ pub struct Post {
     pub journal: Vec<(Entry, u64)>,
     pub messages: Vec<(MessageDigest, Vec<u8>)>,
     pub attachments: Vec<(PartDigest, Vec<u8>)>,
+    /// Folders beside the inbox, and what is in them.
+    pub others: BTreeMap<FolderName, Vec<MessageDigest>>,
     pub broken: bool,
+    /// Messages are an octet shorter than their length.
+    pub cut: bool,
+    /// No flag has room any more.
+    pub is_full: bool,
+    /// What rings when the inbox changes while it is watched.
+    pub bell: Rc<RefCell<Option<PipeReader>>>,
+    /// The journal is compacted before each reading.
+    pub restless: bool,
+    /// How often that was.
+    pub compacted: u64,
+    /// What was asked of all copies of this post: what was changed by one call.
+    pub calls: Rc<RefCell<Vec<String>>>,
 }
 
 pub fn digest(octets: &[u8]) -> PartDigest {
@@ -57,9 +77,29 @@ impl Post {
         self.journal.push((entry, at + line.len() as u64 + 1));
     }
 
+    fn call(&self, what: String) -> Result<(), Fault> {
+        self.calls.borrow_mut().push(what);
+        match self.broken {
+            true => Err(Fault),
+            false => Ok(()),
+        }
+    }
+
+    fn is_folder(&self, name: &FolderName) -> bool {
+        name.as_str() == "inbox" || self.others.contains_key(name)
+    }
+
+    fn has(&self, digest: MessageDigest) -> bool {
+        self.messages.iter().any(|(known, _)| *known == digest)
+    }
+
     pub fn end(&self) -> Token {
         token(self.journal.last().map_or(31, |(_, at)| *at))
     }
+}
+
+fn refused_all(count: usize, reason: &str) -> Vec<Outcome<()>> {
+    vec![Outcome::Refused(reason.into()); count]
 }
 
 impl Office for Post {
@@ -100,9 +140,14 @@ impl Mailbox for Post {
         if folder.as_str() != "inbox" {
             return Ok(Changes::NoFolder);
         }
+        let mut now = self.end();
+        if self.restless {
+            self.compacted += 1;
+            now.generation = Generation::new(self.compacted);
+        }
         let from = since.map_or(31, |token| token.offset);
-        if since.is_some_and(|token| token.generation != self.end().generation) {
-            return Ok(Changes::Reset(self.end()));
+        if since.is_some_and(|token| token.generation != now.generation) {
+            return Ok(Changes::Reset(now));
         }
         let behind: Vec<_> = self
             .journal
@@ -113,7 +158,7 @@ impl Mailbox for Post {
                 Ok(Change { entry, token })
             })
             .collect();
-        Ok(Changes::Since(Box::new(behind.into_iter()), self.end()))
+        Ok(Changes::Since(Box::new(behind.into_iter()), now))
     }
 
     fn message(
@@ -124,7 +169,7 @@ impl Mailbox for Post {
         assert_eq!(folder.as_str(), "inbox");
         let found = self.messages.iter().find(|(known, _)| *known == digest);
         Ok(found.map(|(_, octets)| Octets {
-            length: octets.len() as u64,
+            length: octets.len() as u64 + u64::from(self.cut),
             source: Box::new(Cursor::new(octets.clone())),
         }))
     }
@@ -140,5 +185,121 @@ impl Mailbox for Post {
             length: octets.len() as u64,
             source: Box::new(Cursor::new(octets.clone())),
         }))
+    }
+
+    fn damaged(&mut self, folder: &FolderName, digest: &dyn Display) {
+        let call = format!("damaged {folder} {digest}");
+        self.calls.borrow_mut().push(call);
+    }
+
+    fn apply(&mut self, folder: &FolderName, acts: &[Act]) -> Result<Vec<Outcome<()>>, Fault> {
+        self.call(format!("apply {folder} {}", acts.len()))?;
+        if !self.is_folder(folder) {
+            return Ok(refused_all(acts.len(), "no such folder"));
+        }
+        let mut outcomes = Vec::new();
+        for act in acts {
+            let digest = act.digest();
+            if self.is_full && matches!(act, Act::Flag { .. }) {
+                outcomes.push(Outcome::Refused("too many flags".into()));
+                continue;
+            }
+            if !self.has(digest) || folder.as_str() != "inbox" {
+                outcomes.push(Outcome::Refused("no such message".into()));
+                continue;
+            }
+            outcomes.push(Outcome::Done(()));
+            match act {
+                Act::Flag { digest, changes } => {
+                    let (digest, changes) = (*digest, changes.clone());
+                    self.note(&Entry::Flag { digest, changes }.to_string());
+                }
+                Act::Delete { digest } => {
+                    self.messages.retain(|(known, _)| known != digest);
+                    self.note(&format!("del {digest}"));
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn relocate(
+        &mut self,
+        from: &FolderName,
+        digests: &[MessageDigest],
+        to: &FolderName,
+    ) -> Result<Vec<Outcome<()>>, Fault> {
+        self.call(format!("relocate {from} {} {to}", digests.len()))?;
+        if !self.is_folder(from) || !self.is_folder(to) {
+            return Ok(refused_all(digests.len(), "no such folder"));
+        }
+        let mut outcomes = Vec::new();
+        for digest in digests {
+            if !self.has(*digest) {
+                outcomes.push(Outcome::Refused("no such message".into()));
+                continue;
+            }
+            outcomes.push(Outcome::Done(()));
+            self.note(&format!("del {digest}"));
+            self.messages.retain(|(known, _)| known != digest);
+            self.others.get_mut(to).unwrap().push(*digest);
+        }
+        Ok(outcomes)
+    }
+
+    fn store(
+        &mut self,
+        folder: &FolderName,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+    ) -> Result<Outcome<MessageDigest>, Fault> {
+        self.call(format!("store {folder}"))?;
+        if !self.is_folder(folder) {
+            return Ok(Outcome::Refused("no such folder".into()));
+        }
+        let mut octets = Vec::new();
+        data.read_to_end(&mut octets).map_err(|_| Fault)?;
+        let mut verifier = DataVerifier::new(header.parts());
+        if let Err(error) = verifier.update(&octets).and_then(|()| verifier.finish()) {
+            return Ok(Outcome::Refused(error.to_string().into()));
+        }
+        let digest = header.digest();
+        self.messages
+            .push((digest, [header.as_bytes(), &octets].concat()));
+        self.note(&format!("add {digest} 2026-11-22T09:30:02Z 999"));
+        Ok(Outcome::Done(digest))
+    }
+
+    fn create(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
+        self.call(format!("create {folder}"))?;
+        if self.is_folder(folder) {
+            return Ok(Outcome::Refused("there is a folder of this name".into()));
+        }
+        self.others.insert(folder.clone(), Vec::new());
+        Ok(Outcome::Done(()))
+    }
+
+    fn remove(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
+        self.call(format!("remove {folder}"))?;
+        match self.others.remove(folder) {
+            Some(_) => Ok(Outcome::Done(())),
+            None => Ok(Outcome::Refused("no such folder".into())),
+        }
+    }
+
+    fn ends(&mut self) {
+        self.calls.borrow_mut().push("ends".into());
+    }
+
+    fn watch(&mut self, folders: &[(FolderName, Token)]) -> Result<Watching, Fault> {
+        if folders.iter().any(|(name, _)| !self.is_folder(name)) {
+            return Ok(Watching::NoFolder);
+        }
+        if let Some(bell) = self.bell.borrow_mut().take() {
+            return Ok(Watching::On(Box::new(Rung::new(bell))));
+        }
+        let changed = folders.iter().filter(|(_, token)| *token != self.end());
+        let changed = changed.map(|(name, _)| name.clone()).collect();
+        Ok(Watching::On(Box::new(Told::new(changed))))
     }
 }
