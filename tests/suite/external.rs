@@ -1,11 +1,12 @@
 //! Programs of others on the other side: OpenSSL as an IMDP peer, nsd as a name
 //! server, systemd and inetd as those who pass sockets on, cron as one who starts
-//! programs, mandoc as a reader of the pages.
+//! programs, mandoc as a reader of the pages, neomutt and mblaze as readers of mail.
 //!
 //! These tests run where EMEMO_EXTERNAL=1, and then a missing program is a
 //! failure that names its package; elsewhere they say that they are skipped.
 
 mod cron;
+mod maildir;
 mod nsd;
 mod office;
 mod openssl;
@@ -22,17 +23,33 @@ use crate::site::{Host, Site, stdout, wait_until};
 /// Each program with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
     ("cron", "cron"),
+    ("debugfs", "e2fsprogs"),
     ("inetd", "openbsd-inetd"),
     ("jq", "jq"),
     ("mandoc", "mandoc"),
+    ("mflag", "mblaze"),
+    ("minc", "mblaze"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("mlist", "mblaze"),
+    ("mount", "mount"),
+    ("mrefile", "mblaze"),
+    ("mshow", "mblaze"),
+    ("neomutt", "neomutt"),
     ("nsd", "nsd"),
     ("openssl", "openssl"),
+    ("script", "bsdutils"),
+    ("setpriv", "util-linux"),
+    ("strace", "strace"),
     ("systemd-analyze", "systemd"),
     ("systemd-socket-activate", "systemd"),
+    ("umount", "mount"),
+    ("unshare", "util-linux"),
+    ("xfs_io", "xfsprogs"),
 ];
 
 /// Whether tests with these programs are to run.
-fn has(programs: &[&str]) -> bool {
+pub fn has(programs: &[&str]) -> bool {
     if std::env::var_os("EMEMO_EXTERNAL").is_none_or(|value| value != "1") {
         let said = format!(
             "skipped: EMEMO_EXTERNAL=1 runs it, with {}\n",
@@ -65,7 +82,7 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn tool(name: &str) -> Command {
+pub fn tool(name: &str) -> Command {
     Command::new(find(name).expect("has() looked for it"))
 }
 

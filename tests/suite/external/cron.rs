@@ -107,7 +107,12 @@ fn systemd_understands_the_units_of_a_user() {
     let pair = Pair::new();
     let folder = pair.file("units");
     fs::create_dir(&folder).unwrap();
-    for name in ["fetch-mail.service", "fetch-mail.timer"] {
+    let units = [
+        "fetch-mail.service",
+        "fetch-mail.timer",
+        "fetch-mail-watch.service",
+    ];
+    for name in units {
         let unit = fs::read_to_string(root().join("etc/systemd").join(name)).unwrap();
         let program = program("fetch-mail").display().to_string();
         let unit = unit
@@ -118,8 +123,7 @@ fn systemd_understands_the_units_of_a_user() {
     }
     let mut analyze = tool("systemd-analyze");
     analyze.args(["verify", "--user"]);
-    analyze.arg(format!("{folder}/fetch-mail.timer"));
-    analyze.arg(format!("{folder}/fetch-mail.service"));
+    analyze.args(units.map(|name| format!("{folder}/{name}")));
     let output = analyze.env("XDG_RUNTIME_DIR", &folder).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(

@@ -1,0 +1,241 @@
+//! `ima-mailbox export`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ima_mailbox::{Folder, Mailbox, MailboxError, Message};
+use ima_message::MessageDigest;
+use ima_mime::maildir::{self, Maildir, Place};
+use ima_mime::mbox;
+use ima_program::{exit::Exit, report};
+
+use crate::PROGRAM;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::stored::Stored;
+
+/// Mails of a Maildir that get their names together.
+const TOGETHER: usize = 1000;
+
+/// A folder that is exported.
+struct Source {
+    /// Its name, where a whole mailbox is exported.
+    name: Option<String>,
+    path: PathBuf,
+    folder: Folder,
+}
+
+/// Exports a folder, or all folders of a mailbox.
+pub(crate) fn export(
+    dir: &Path,
+    maildir: Option<&Path>,
+    mbox: Option<&Path>,
+) -> Result<Exit, Failure> {
+    let sources = sources(dir)?;
+    let mut work = Work {
+        progress: Progress::new("messages exported"),
+        exit: Exit::Done,
+    };
+    match (maildir, mbox) {
+        (Some(out), _) => work.write_maildir(out, &sources)?,
+        (None, Some(file)) if file == Path::new("-") => {
+            work.write_mbox(&sources, &mut stdout(), &Failure::Stdout)?;
+        }
+        (None, Some(file)) => work.write_mbox_file(file, &sources)?,
+        (None, None) => work.write_stream(&sources, &mut stdout())?,
+    }
+    Ok(work.exit)
+}
+
+fn stdout() -> BufWriter<io::StdoutLock<'static>> {
+    BufWriter::with_capacity(64 << 10, io::stdout().lock())
+}
+
+/// A directory that holds a journal is a folder.
+fn sources(dir: &Path) -> Result<Vec<Source>, Failure> {
+    if fs::symlink_metadata(dir.join("journal")).is_ok() {
+        return Ok(vec![Source {
+            name: None,
+            path: dir.to_owned(),
+            folder: Folder::open(dir)?,
+        }]);
+    }
+    let mailbox = Mailbox::open(dir)?;
+    let names = mailbox.names()?;
+    if names.is_empty() {
+        return Err(MailboxError::NoFolder(dir.to_owned()).into());
+    }
+    let mut sources = Vec::new();
+    for name in names {
+        // Removed a moment ago.
+        let Some(folder) = mailbox.folder(&name)? else {
+            continue;
+        };
+        sources.push(Source {
+            path: dir.join(name.as_str()),
+            name: Some(name.to_string()),
+            folder,
+        });
+    }
+    Ok(sources)
+}
+
+/// The messages of a folder, oldest first.
+fn messages(folder: &Folder) -> Result<Vec<(MessageDigest, Message)>, Failure> {
+    let mut live: Vec<_> = folder.live(None)?.unwrap_or_default().into_iter().collect();
+    live.sort_by_key(|(_, message)| message.time.unix_seconds());
+    Ok(live)
+}
+
+/// What is under way.
+struct Work {
+    progress: Progress,
+    exit: Exit,
+}
+
+impl Work {
+    /// Opens a message. One that is damaged is named, and the others go on.
+    fn open<'a>(&mut self, source: &'a Source, digest: MessageDigest) -> Option<Stored<'a>> {
+        match Stored::open(&source.folder, digest) {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.damaged(source, digest, error);
+                None
+            }
+        }
+    }
+
+    fn damaged(&mut self, of: &Source, digest: MessageDigest, source: io::Error) {
+        self.progress.clear();
+        let folder = of.path.clone();
+        let failure = Failure::Damaged {
+            digest,
+            folder,
+            source,
+        };
+        report::report(PROGRAM, &failure);
+        self.exit = Exit::Unfinished;
+    }
+
+    /// Messages one behind the other, each as it is.
+    fn write_stream(&mut self, sources: &[Source], out: &mut impl Write) -> Result<(), Failure> {
+        for source in sources {
+            for (digest, _) in messages(&source.folder)? {
+                if let Some(mut stored) = self.open(source, digest) {
+                    stored.write_ima(out).map_err(Failure::Stdout)?;
+                    self.progress.step();
+                }
+            }
+        }
+        out.flush().map_err(Failure::Stdout)
+    }
+
+    fn write_mbox_file(&mut self, file: &Path, sources: &[Source]) -> Result<(), Failure> {
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)
+            .map_err(Failure::io("make", file))?;
+        let wrong = |error| Failure::io("write", file)(error);
+        let mut out = BufWriter::with_capacity(64 << 10, made);
+        let written = self.write_mbox(sources, &mut out, &wrong).and_then(|()| {
+            let made = out.into_inner().map_err(io::IntoInnerError::into_error);
+            made.and_then(|made| made.sync_all())
+                .and_then(|()| sync_above(file))
+                .map_err(wrong)
+        });
+        written.inspect_err(|_| {
+            // Half of a mailbox would be taken for all of it.
+            let _ = fs::remove_file(file);
+        })
+    }
+
+    fn write_mbox(
+        &mut self,
+        sources: &[Source],
+        out: &mut impl Write,
+        wrong: &impl Fn(io::Error) -> Failure,
+    ) -> Result<(), Failure> {
+        for source in sources {
+            for (digest, message) in messages(&source.folder)? {
+                let Some(mut stored) = self.open(source, digest) else {
+                    continue;
+                };
+                let sender = stored.header().from().address();
+                let begin = mbox::begin(sender, &message.time, &message.flags);
+                out.write_all(begin.as_bytes())
+                    .and_then(|()| {
+                        let mut quoting = mbox::Quoting::new(&mut *out);
+                        stored.write_rfc5322(&mut quoting)?;
+                        quoting.finish()
+                    })
+                    .map_err(wrong)?;
+                self.progress.step();
+            }
+        }
+        out.flush().map_err(wrong)
+    }
+
+    fn write_maildir(&mut self, out: &Path, sources: &[Source]) -> Result<(), Failure> {
+        if sources.iter().any(|source| source.name.is_some()) {
+            make(out)?;
+        }
+        for source in sources {
+            let path = match &source.name {
+                Some(name) => out.join(name),
+                None => out.to_owned(),
+            };
+            let mut maildir = Maildir::create(&path)?;
+            let there: BTreeSet<MessageDigest> = maildir
+                .mails()?
+                .iter()
+                .filter_map(|mail| maildir::digest_of(&mail.name))
+                .collect();
+            for (digest, message) in messages(&source.folder)? {
+                if there.contains(&digest) {
+                    continue;
+                }
+                let Some(mut stored) = self.open(source, digest) else {
+                    continue;
+                };
+                let stem = maildir::stem(&message.time, digest);
+                let (place, name) = match message.flags.is_empty() {
+                    true => (Place::New, stem.clone()),
+                    false => {
+                        let suffix = maildir::suffix(&message.flags, "");
+                        (Place::Cur, format!("{stem}{suffix}"))
+                    }
+                };
+                maildir.stage(&stem, place, name, &message.time, &mut |out| {
+                    stored.write_rfc5322(out)
+                })?;
+                self.progress.step();
+                if maildir.staged() >= TOGETHER {
+                    maildir.commit()?;
+                }
+            }
+            maildir.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a directory where nothing is.
+fn make(path: &Path) -> Result<(), Failure> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(Failure::io("make", path)),
+    }
+}
+
+fn sync_above(file: &Path) -> io::Result<()> {
+    let above = match file.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    File::open(above)?.sync_all()
+}
