@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ima_message::Address;
+use ima_message::{Address, FolderName};
 use ima_program::config::{ConfigError, ConfigPath, Loaded, Period, load_own};
 use ima_proto::dial::{Dialler, Dns, Hosts, Service};
 use ima_proto::imrp::{ALPN, Times};
@@ -17,6 +17,7 @@ use crate::PROGRAM;
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::password::refuse_open;
+use crate::scope::Scope;
 
 /// The file as it is written.
 #[derive(Debug, Deserialize)]
@@ -32,6 +33,10 @@ struct Config {
     crls: Vec<ConfigPath>,
     connect_timeout: Period,
     idle_timeout: Period,
+    #[serde(deserialize_with = "folders")]
+    folders: Vec<FolderName>,
+    download_only: bool,
+    delete_after_fetch: bool,
     dns: Dns,
     hosts: Hosts,
 }
@@ -48,6 +53,9 @@ impl Default for Config {
             crls: Vec::new(),
             connect_timeout: Period(Duration::from_secs(10)),
             idle_timeout: Period(Duration::from_secs(60)),
+            folders: Vec::new(),
+            download_only: false,
+            delete_after_fetch: false,
             dns: Dns::default(),
             hosts: Hosts::default(),
         }
@@ -57,6 +65,12 @@ impl Default for Config {
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Address::parse(&text).map(Some).map_err(de::Error::custom)
+}
+
+fn folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FolderName>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let names = names.iter().map(|name| name.parse());
+    names.collect::<Result<_, _>>().map_err(de::Error::custom)
 }
 
 /// How the user proves who they are.
@@ -85,6 +99,8 @@ pub struct Account {
     pub tls: ClientSide<Option<UserCertificate>>,
     /// How long it may take.
     pub times: Times,
+    /// How much is to be done.
+    pub scope: Scope,
 }
 
 impl Account {
@@ -124,6 +140,13 @@ impl Account {
             }
             None => config.hosts,
         };
+        let folders = match args.folder.is_empty() {
+            true => config.folders,
+            false => args.folder.clone(),
+        };
+        if config.download_only && config.delete_after_fetch {
+            return Err(Failure::TwoAims("download-only", "delete-after-fetch"));
+        }
         let tls = ClientSide::for_user(certificate, verifier, ALPN)?;
         let mut dialler = Dialler::new(hosts, Service::IMRP, config.dns, config.connect_timeout.0);
         if args.server.is_some() {
@@ -137,6 +160,13 @@ impl Account {
             times: Times {
                 idle: config.idle_timeout.0,
                 ..Times::default()
+            },
+            scope: Scope {
+                folders,
+                maildir: args.maildir.clone(),
+                since: args.since,
+                is_download: args.download_only || config.download_only,
+                is_drain: args.delete_after_fetch || config.delete_after_fetch,
             },
         })
     }

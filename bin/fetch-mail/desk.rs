@@ -7,16 +7,20 @@
 //!   state              whose mailbox this is, and the tokens of its folders
 //!   partial/SHA256     an attachment, as far as it has come
 //!   partial/DIGEST.message   a message that waits for its attachments
+//!   headers/FOLDER/DIGEST    the header block of a message that is not fetched
 //! ```
 //!
 //! It may be removed at any time when no run goes on: then the next one lists
 //! all that there is, and fetches what is missing.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use ima_message::{FolderName, HeaderBlock};
 use rustix::fs::{
     AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, flock, fsync, mkdirat, openat, renameat,
     statat, unlinkat,
@@ -31,10 +35,11 @@ const LOCK: &str = "lock";
 const STATE: &str = "state";
 const NEW_STATE: &str = "state.new";
 const PARTIAL: &str = "partial";
+const HEADERS: &str = "headers";
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o700);
 /// The longest state that is read, in octets.
-const MAX_STATE: u64 = 16 << 20;
+const MAX_STATE: u64 = 256 << 20;
 
 /// The directory, open and locked. Nothing in it is reached through a symbolic
 /// link.
@@ -45,6 +50,10 @@ pub struct Desk {
     path: PathBuf,
     /// Octets in `partial/` when this run began.
     kept: u64,
+    /// The names in `partial/`: nobody else makes or removes any.
+    names: RefCell<BTreeSet<String>>,
+    /// The state that is on the disk, as far as it is known.
+    state: Option<Vec<u8>>,
     _lock: OwnedFd,
 }
 
@@ -72,12 +81,15 @@ impl Desk {
             partial,
             path,
             kept: 0,
+            names: RefCell::default(),
+            state: None,
             _lock: held,
         };
         for name in desk.partials()? {
             let size = statat(&desk.partial, &*name, AtFlags::SYMLINK_NOFOLLOW);
             let size = size.map_or(0, |data| u64::try_from(data.st_size).unwrap_or(0));
             desk.kept = desk.kept.saturating_add(size);
+            desk.names.borrow_mut().insert(name);
         }
         Ok(desk)
     }
@@ -97,7 +109,7 @@ impl Desk {
     ///
     /// # Errors
     /// A fault.
-    pub fn state(&self) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn state(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let read = || -> io::Result<Vec<u8>> {
             let file = retry_on_intr(|| openat(&self.dir, STATE, flags, Mode::empty()))?;
@@ -106,18 +118,25 @@ impl Desk {
             Ok(octets)
         };
         match read() {
-            Ok(octets) => Ok(Some(octets)),
+            Ok(octets) => {
+                self.state = Some(octets.clone());
+                Ok(Some(octets))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::io("read", self.state_path())(error)),
         }
     }
 
-    /// Puts a state in the place of the old. On return it would survive a power
-    /// cut.
+    /// Puts a state in the place of the old, where it is another one. On return it
+    /// would survive a power cut.
     ///
     /// # Errors
-    /// A fault; the old state is there still.
-    pub fn write_state(&self, octets: &[u8]) -> Result<(), Failure> {
+    /// A fault; the old state is there still, or the new one.
+    pub fn write_state(&mut self, octets: &[u8]) -> Result<(), Failure> {
+        if self.state.as_deref() == Some(octets) {
+            return Ok(());
+        }
+        self.state = None;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let write = || -> io::Result<()> {
@@ -128,7 +147,9 @@ impl Desk {
             renameat(&self.dir, NEW_STATE, &self.dir, STATE)?;
             Ok(retry_on_intr(|| fsync(&self.dir))?)
         };
-        write().map_err(Failure::io("write", self.state_path()))
+        write().map_err(Failure::io("write", self.state_path()))?;
+        self.state = Some(octets.to_vec());
+        Ok(())
     }
 
     /// Opens a file of `partial/`; `None` where there is none.
@@ -136,6 +157,9 @@ impl Desk {
     /// # Errors
     /// A fault; also where it is no regular file.
     pub fn partial(&self, name: &str) -> Result<Option<File>, Failure> {
+        if !self.names.borrow().contains(name) {
+            return Ok(None);
+        }
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK;
         self.open_partial(name, flags, "open")
     }
@@ -146,6 +170,7 @@ impl Desk {
     /// # Errors
     /// A fault.
     pub fn begin_partial(&self, name: &str) -> Result<File, Failure> {
+        self.names.borrow_mut().insert(name.to_owned());
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
         let file = self.open_partial(name, flags, "make")?;
         file.ok_or_else(|| Failure::io("make", self.partial_path(name))(Errno::NOENT.into()))
@@ -170,6 +195,9 @@ impl Desk {
     /// # Errors
     /// A fault.
     pub fn remove_partial(&self, name: &str) -> Result<(), Failure> {
+        if !self.names.borrow_mut().remove(name) {
+            return Ok(());
+        }
         match unlinkat(&self.partial, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(Failure::io("remove", self.partial_path(name))(error.into())),
@@ -198,6 +226,38 @@ impl Desk {
     pub fn clear_partials(&self) -> Result<(), Failure> {
         let names = self.partials()?;
         names.iter().try_for_each(|name| self.remove_partial(name))
+    }
+
+    /// Keeps the header block of a message that is not here.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn keep_header(&self, folder: &FolderName, header: &HeaderBlock) -> Result<(), Failure> {
+        let path = self.path.join(HEADERS).join(folder.as_str());
+        let name = header.digest().to_string();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let write = || -> io::Result<()> {
+            let headers = directory(&self.dir, Path::new(HEADERS))?;
+            let folder = directory(&headers, Path::new(folder.as_str()))?;
+            let flags = flags | OFlags::CLOEXEC;
+            let file = retry_on_intr(|| openat(&folder, &*name, flags, FILE_MODE))?;
+            File::from(file).write_all(header.as_bytes())
+        };
+        write().map_err(Failure::io("write", path.join(&name)))
+    }
+
+    /// Removes all header blocks that were kept.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn clear_headers(&self) -> Result<(), Failure> {
+        let path = self.path.join(HEADERS);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where a file of `partial/` is, for messages.

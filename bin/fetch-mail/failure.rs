@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ima_mailbox::MailboxError;
-use ima_message::{Address, FolderName, Hostpart};
+use ima_message::{Address, FolderName, Hostpart, MessageDigest};
 use ima_program::Exit;
 use ima_program::child::ChildError;
 use ima_program::config::ConfigError;
@@ -37,6 +37,9 @@ pub enum Failure {
     /// More than one way to log in.
     #[error("{0} and {1} are both given: name one way to log in")]
     TwoWays(&'static str, &'static str),
+    /// Two keys of the configuration that contradict each other.
+    #[error("`{0}` and `{1}` are both given in the configuration: choose one of them")]
+    TwoAims(&'static str, &'static str),
     /// A certificate or a key alone.
     #[error("`{0}` is given without `{1}` in the configuration: they go together")]
     HalfPair(&'static str, &'static str),
@@ -178,12 +181,39 @@ pub enum Failure {
         /// Whether the user was logged in.
         is_in: bool,
     },
+    /// The server does not say when something changes.
+    #[error(
+        "{host} does not watch the mailbox (\"{reason}\"): until it does, mail is fetched every 5 minutes"
+    )]
+    NotWatched {
+        /// The mail domain.
+        host: Hostpart,
+        /// What the server says.
+        reason: Box<str>,
+    },
+    /// What changes here is not seen.
+    #[error(
+        "changes in the mailbox here cannot be watched, and go to the server whenever mail is fetched: {0}; where there is no space left or there are too many files, raise the sysctl fs.inotify.max_user_watches or max_user_instances"
+    )]
+    Unseen(io::Error),
     /// More folders than are taken.
-    #[error("the server names {0} folders, and at most {most} are taken", most = crate::fetch::MAX_FOLDERS)]
+    #[error("the server names {0} folders, and at most {most} are taken", most = crate::pairs::MAX_FOLDERS)]
     TooManyFolders(usize),
     /// A list of changes that cannot be one.
     #[error("the server broke the protocol: the tokens in its list of folder {0} do not grow")]
     List(FolderName),
+    /// More messages than can be compared with those here.
+    #[error(
+        "the server lists more messages of folder {0} than can be compared with those here, {most}",
+        most = crate::there::MAX_COMPARED
+    )]
+    TooManyMessages(FolderName),
+    /// The Maildirs.
+    #[error(transparent)]
+    Maildir(#[from] crate::maildir::Fault),
+    /// A message here is not whole.
+    #[error("message {0} is damaged here: `ima-mailbox check` says more")]
+    Damaged(MessageDigest),
     /// Too much of what came was wrong.
     #[error("the server sends wrong octets again and again: no more is asked of it")]
     TooMuchDamage,
@@ -236,13 +266,14 @@ impl fmt::Display for Said<'_> {
     }
 }
 
-/// What is true of a run that began to fetch, and was broken off by no rule.
+/// What is true where it began to fetch, and was broken off by no rule: for a run,
+/// and for one that stays and connects anew.
 struct GoesOn<'a>(&'a ClientError, bool);
 
 impl fmt::Display for GoesOn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 && !self.0.is_breach() {
-            true => f.write_str("; the next run goes on where this one stopped"),
+            true => f.write_str("; the next connection goes on where this one stopped"),
             false => Ok(()),
         }
     }

@@ -1,125 +1,118 @@
-//! All folders of a mailbox.
+//! A run: rounds, until both sides hold the same.
 
-use ima_mailbox::Folder;
-use ima_message::{FolderName, Token};
+use std::collections::{HashMap, HashSet};
+
 use ima_program::Exit;
+use ima_program::report::chain;
 
 use crate::failure::Failure;
-use crate::listing::Listing;
+use crate::maildir;
 use crate::mirror::Mirror;
 use crate::progress::Progress;
+use crate::round::Run;
 use crate::session::Session;
-use crate::tally::Tally;
-use crate::transfer::{Run, Transfer};
+use crate::tally::{Spoken, Tally};
 
-/// Folders that are taken from one server.
-pub const MAX_FOLDERS: usize = 1000;
-/// Messages to be fetched that are held in memory: 64 MiB of them.
-const MAX_WANTED: usize = 1 << 20;
+/// Rounds after which the next run goes on: somebody changes more all the time.
+const MAX_ROUNDS: usize = 10_000;
 
-/// Fetches what is new in all folders, and says what went wrong with single
-/// messages.
+/// Brings the mailbox here and the one on the server to hold the same, as far as
+/// the session's scope goes, and says what went wrong with single messages. How far
+/// each folder has come then, the mirror's state says.
 ///
 /// # Errors
 /// What ended it; what had come whole is stored all the same.
-pub fn fetch(session: &mut Session, mirror: &mut Mirror) -> Result<Exit, Failure> {
+pub fn fetch(
+    session: &mut Session,
+    mirror: &mut Mirror,
+    spoken: &mut Spoken,
+) -> Result<Exit, Failure> {
+    let scope = session.scope.clone();
     let mut progress = Progress::new();
     let mut tally = Tally::default();
-    let outcome = Run {
+    let maildirs = match &scope.maildir {
+        Some(root) => Some(maildir::take(root, &mirror.mailbox)?),
+        None => None,
+    };
+    let mut run = Run {
         session,
         mirror,
         progress: &mut progress,
         tally: &mut tally,
-    }
-    .fetch();
-    let is_all = outcome.is_ok() && tally.exit() == Exit::Done;
-    progress.end(tally.stored, tally.octets, is_all);
-    tally.say();
+        scope: &scope,
+        refused: HashSet::new(),
+        undone: HashMap::new(),
+        is_partly_read: false,
+        is_partly_listed: false,
+    };
+    let outcome = run.rounds();
+    // What is not there is not known: that is no harm.
+    let written = mirror.write_state();
+    let given = maildirs.map(|maildirs| maildirs.give(&mirror.mailbox));
+    let given = given.transpose().map(|given| {
+        let faults = given.iter().flat_map(|given| &given.faults);
+        faults.for_each(|fault| tally.miss(chain(fault)));
+    });
+    let outcome = outcome.and(written).and(given.map_err(Failure::from));
+    let exit = tally.exit();
+    let is_all = outcome.is_ok() && exit == Exit::Done;
+    progress.end(spoken, tally.stored, tally.octets, is_all);
+    tally.say(spoken, outcome.is_ok());
     outcome.map_err(|failure| session.cause(failure))?;
-    Ok(tally.exit())
-}
-
-/// A folder in which something changed.
-struct Changed {
-    name: FolderName,
-    folder: Folder,
-    /// From where on it is listed.
-    since: Option<Token>,
+    Ok(exit)
 }
 
 impl Run<'_> {
-    /// Lists first what is new in all folders, which gives the totals, and then
-    /// fetches it. Where a list was cut, or a message did not come, perhaps since
-    /// it was deleted on the server meanwhile, that is done once more: as long as
-    /// something comes of it.
-    fn fetch(&mut self) -> Result<(), Failure> {
+    /// One round and, where something came of it that there may be more of, or
+    /// where a message did not come, perhaps since it was deleted on the server
+    /// meanwhile, another: as long as something comes of it.
+    fn rounds(&mut self) -> Result<(), Failure> {
         let mut is_first = true;
-        loop {
-            let before = self.tally.stored;
+        let mut is_changed = false;
+        for _ in 0..MAX_ROUNDS {
+            let before = self.tally.done();
             self.tally.begin_again();
-            let changed = self.changed()?;
-            let listings = self.list(&changed)?;
-            let mut is_cut = false;
-            for (Changed { name, folder, .. }, listing) in changed.iter().zip(&listings) {
-                is_cut |= listing.is_cut;
-                Transfer::new(self, name, folder, listing).fetch()?;
-            }
-            if !is_cut && !self.tally.is_missing() {
+            self.is_partly_read = false;
+            self.is_partly_listed = false;
+            let folders = self.session.folders()?;
+            let again = self.round(folders)?;
+            is_changed |= self.tally.done() != before || again;
+            if !again && !self.tally.is_missing() {
                 break;
             }
-            if !is_first && self.tally.stored == before {
+            if !is_first && self.tally.done() == before {
                 return Ok(());
             }
             is_first = false;
         }
-        self.mirror.desk.clear_partials()
+        if is_changed {
+            self.tidy()?;
+            self.mirror.desk.clear_partials()?;
+            self.mirror.desk.clear_headers()?;
+        }
+        Ok(())
     }
 
-    /// The folders in which something changed, opened here.
-    fn changed(&mut self) -> Result<Vec<Changed>, Failure> {
-        let folders = self.session.client.folders()?;
-        if folders.len() > MAX_FOLDERS {
-            return Err(Failure::TooManyFolders(folders.len()));
-        }
-        let is_there = |name: &_| folders.iter().any(|status| status.name == *name);
-        self.mirror.state.keep(is_there);
-        let mut changed = Vec::new();
-        for status in folders {
-            let (folder, since) = self.mirror.folder(&status.name)?;
-            // What the state says holds of a folder whose journal is there.
-            if let Err(fault) = folder.token() {
-                self.tally.spoiled(&status.name, &fault);
+    /// Writes the journals here anew of which much is dead, and goes on behind
+    /// what they hold.
+    fn tidy(&mut self) -> Result<(), Failure> {
+        let names: Vec<_> = self.mirror.state.names().cloned().collect();
+        for name in names {
+            let Some(folder) = self.mirror.mailbox.folder(&name)? else {
+                continue;
+            };
+            let place = self.mirror.state.place_mut(&name);
+            if !place.is_quiet() || folder.token().ok() != place.here {
                 continue;
             }
-            if since != Some(status.token) {
-                let name = status.name;
-                changed.push(Changed {
-                    name,
-                    folder,
-                    since,
-                });
+            let tidied = folder.tidy()?;
+            // Where somebody was quicker, all is compared the next time.
+            if let Some(compacted) = tidied
+                && place.here == Some(compacted.from)
+            {
+                place.here = Some(compacted.to);
             }
         }
-        Ok(changed)
-    }
-
-    /// What is new in each folder.
-    fn list(&mut self, changed: &[Changed]) -> Result<Vec<Listing>, Failure> {
-        let mut left = MAX_WANTED;
-        let mut listings = Vec::with_capacity(changed.len());
-        for Changed {
-            name,
-            folder,
-            since,
-        } in changed
-        {
-            let listing = Listing::ask(self, name, folder, *since, left)?;
-            left = left.saturating_sub(listing.wanted.len());
-            let octets = listing.wanted.iter().map(|wanted| wanted.octets);
-            let octets = octets.fold(0, u64::saturating_add);
-            self.progress.expect(listing.wanted.len(), octets);
-            listings.push(listing);
-        }
-        Ok(listings)
+        Ok(())
     }
 }

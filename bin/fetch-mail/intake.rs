@@ -6,12 +6,15 @@ use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
 
 use ima_mailbox::{Batch, Folder, MailboxError};
-use ima_message::{DataError, HeaderBlock, MessageDigest, Part, PartDigest};
+use ima_message::{
+    DataError, FlagChange, FolderName, HeaderBlock, MessageDigest, Part, PartDigest,
+};
 
 use crate::body::{self, Body};
 use crate::failure::Failure;
-use crate::listing::Wanted;
 use crate::mirror::Mirror;
+use crate::plan::setting;
+use crate::wanted::Wanted;
 
 /// What is staged is committed at so many octets,
 const BATCH_OCTETS: u64 = 64 << 20;
@@ -40,6 +43,7 @@ struct Staged {
     index: usize,
     octets: u64,
     digest: MessageDigest,
+    flags: Vec<FlagChange>,
     parts: Vec<PartDigest>,
 }
 
@@ -113,13 +117,14 @@ impl<'a> Intake<'a> {
             return Ok(Err(Damage::Time));
         };
         let Wanted { index, digest, .. } = *wanted;
+        let flags = wanted.flags.clone();
         let path = mirror.desk.partial_path(&body::name(digest));
         let inline = body.inline(header).map_err(Failure::io("read", path))?;
         let mut batch = match self.batch.take() {
             Some(batch) => batch,
             None => {
                 self.begun = Instant::now();
-                self.folder.batch()?
+                self.folder.batch_of_user()?
             }
         };
         let attachments: VecDeque<&Part> = header.attachments().map(|(_, part)| part).collect();
@@ -132,7 +137,7 @@ impl<'a> Intake<'a> {
             current: None,
             open: &|part| self.open(mirror, part),
         };
-        let staged = batch.stage(header, &mut data, time);
+        let staged = batch.stage_flagged(header, &mut data, time, flags);
         drop(data);
         self.batch = Some(batch);
         Ok(match staged {
@@ -141,6 +146,7 @@ impl<'a> Intake<'a> {
                     index,
                     octets,
                     digest,
+                    flags: setting(&wanted.flags),
                     parts,
                 });
                 Ok(())
@@ -165,11 +171,6 @@ impl<'a> Intake<'a> {
         found.ok_or_else(|| gone(io::ErrorKind::NotFound.into()))
     }
 
-    /// Whether a message is staged and not committed.
-    pub fn holds(&self, digest: MessageDigest) -> bool {
-        self.staged.iter().any(|staged| staged.digest == digest)
-    }
-
     /// Whether what is staged is to be committed before so many octets come.
     pub fn is_due(&self, octets: u64) -> bool {
         self.batch.as_ref().is_some_and(|batch| {
@@ -180,14 +181,30 @@ impl<'a> Intake<'a> {
         })
     }
 
-    /// Makes visible and durable what is staged.
+    /// Makes visible and durable what is staged, in the folder of this name. That
+    /// it is coming is in the state before, so that nobody else is ever taken to
+    /// have put it there.
     ///
     /// # Errors
     /// A fault; nothing of it is visible then, unless all of it is.
-    pub fn commit(&mut self, mirror: &Mirror) -> Result<Committed, Failure> {
+    pub fn commit(&mut self, mirror: &mut Mirror, name: &FolderName) -> Result<Committed, Failure> {
         let staged = std::mem::take(&mut self.staged);
         let new = match self.batch.take() {
-            Some(batch) => batch.commit()?,
+            Some(batch) => {
+                let coming = &mut mirror.state.place_mut(name).coming;
+                for Staged { digest, flags, .. } in &staged {
+                    coming.presence(*digest, true);
+                    coming.flags(*digest, flags);
+                }
+                mirror.write_state()?;
+                let committed = batch.commit()?;
+                let place = mirror.state.place_mut(name);
+                place.wrote(committed.written);
+                for Staged { digest, .. } in &staged {
+                    place.coming.forget(*digest);
+                }
+                committed.new
+            }
             None => 0,
         };
         for Staged { digest, parts, .. } in &staged {

@@ -1,22 +1,38 @@
 //! fetch-mail(1): brings the mail of a mailbox on a server into a mailbox here.
 
+mod acting;
 mod args;
 mod attachment;
 mod body;
+mod compare;
 mod config;
 mod desk;
 mod failure;
 mod fetch;
+mod headers;
+mod here;
 mod intake;
-mod listing;
+mod maildir;
+mod merge;
 mod mirror;
+mod pairs;
+mod part;
 mod password;
+mod plan;
 mod progress;
+mod round;
+mod scope;
+mod sending;
 mod session;
+mod signals;
 mod state;
 mod tally;
+mod there;
+mod touch;
 mod transfer;
 mod waiting;
+mod wanted;
+mod watch;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -30,6 +46,8 @@ use config::Account;
 use failure::Failure;
 use mirror::Mirror;
 use session::Session;
+use signals::Signals;
+use tally::Spoken;
 
 const PROGRAM: &str = "fetch-mail";
 
@@ -48,12 +66,15 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Exit, Failure> {
     let account = Account::open(args)?;
     descriptors::raise_limit();
+    if args.watch {
+        return watch::watch(args, &account);
+    }
     let open = || Mirror::open(&args.directory, &account.address);
     let is_there = mirror::look(&args.directory)?;
     // Somebody may be long in typing it: nothing is locked before.
     let password = password::password(&account.proof, &account.address)?;
     let here = is_there.then(open).transpose()?;
-    let mut session = Session::open(&account, password.as_deref())?;
+    let mut session = Session::open(&account, password.as_deref(), &Signals::default())?;
     // A directory is made for no one who is not let in.
     let mut mirror = match here.map_or_else(open, Ok) {
         Ok(mirror) => mirror,
@@ -62,7 +83,10 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             return Err(failure);
         }
     };
-    let exit = fetch::fetch(&mut session, &mut mirror)?;
+    let exit = match args.headers_only {
+        true => headers::list(&mut session, &mut mirror)?,
+        false => fetch::fetch(&mut session, &mut mirror, &mut Spoken::default())?,
+    };
     session.end();
     Ok(exit)
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use ima_mailbox::{Folder, Mailbox, MailboxError};
-use ima_message::{Address, FolderName, Part, Token};
+use ima_message::{Address, FolderName, MessageDigest, Part};
 
 use crate::desk::{self, Desk};
 use crate::failure::Failure;
@@ -13,6 +13,9 @@ use crate::state::State;
 
 /// Beside folders, what the directory of a mailbox holds.
 const OTHERS: [&str; 2] = ["mailbox.toml", "lost+found"];
+
+/// Other folders in which a message is looked for before it is fetched.
+const LOOKED_AT: usize = 32;
 
 /// Whether something is at a path for which [`Mirror::open`] can be asked;
 /// where nothing is, it can be made there. Nothing is locked or made.
@@ -38,7 +41,8 @@ pub fn look(path: &Path) -> Result<bool, Failure> {
 /// The mailbox, open and locked against other runs.
 #[derive(Debug)]
 pub struct Mirror {
-    mailbox: Mailbox,
+    /// Its folders.
+    pub mailbox: Mailbox,
     names: Vec<FolderName>,
     /// What is no mail.
     pub desk: Desk,
@@ -62,8 +66,8 @@ impl Mirror {
         };
         let names = mailbox.names()?;
         refuse_others(&path, &names)?;
-        let desk = Desk::open(&path)?;
-        let state = State::open(&desk, &path, address)?;
+        let mut desk = Desk::open(&path)?;
+        let state = State::open(&mut desk, &path, address)?;
         Ok(Self {
             mailbox,
             names,
@@ -72,29 +76,48 @@ impl Mirror {
         })
     }
 
-    /// A folder, and how far it has come. Where it is not there it is made, and
-    /// nothing has come, whatever the state says.
+    /// A folder. Where it is not there it is made, and nothing has come.
     ///
     /// # Errors
     /// A fault.
-    pub fn folder(&mut self, name: &FolderName) -> Result<(Folder, Option<Token>), Failure> {
+    pub fn folder(&mut self, name: &FolderName) -> Result<Folder, Failure> {
         if let Some(folder) = self.mailbox.folder(name)? {
-            return Ok((folder, self.state.token(name)));
+            return Ok(folder);
         }
-        // Its token must not outlive it: whoever finds the new folder and the old
-        // token would pass over all that was in the old one.
-        self.state.forget(&self.desk, name)?;
+        self.state.forget(name);
         let folder = self.mailbox.create_folder(name)?;
-        self.names.push(name.clone());
-        Ok((folder, None))
+        // What is in it from now on was not there before.
+        self.state.place_mut(name).here = Some(folder.token()?);
+        if !self.names.contains(name) {
+            self.names.push(name.clone());
+        }
+        Ok(folder)
     }
 
-    /// Everything of a folder before this token is here, durably.
+    /// Removes a folder in which there is nothing.
     ///
     /// # Errors
     /// A fault.
-    pub fn advance(&mut self, name: &FolderName, token: Token) -> Result<(), Failure> {
-        self.state.advance(&self.desk, name, token)
+    pub fn remove_folder(&mut self, name: &FolderName) -> Result<(), Failure> {
+        self.state.forget(name);
+        self.mailbox.remove_folder(name)?;
+        self.names.retain(|known| known != name);
+        Ok(())
+    }
+
+    /// Brings the state onto the disk.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn write_state(&mut self) -> Result<(), Failure> {
+        self.state.write(&mut self.desk)
+    }
+
+    /// Other folders, in which a message may lie already; a damaged one has none.
+    pub fn others(&self, than: &FolderName) -> Vec<Folder> {
+        let names = self.names.iter().filter(|name| *name != than);
+        let folders = names.filter_map(|name| self.mailbox.folder(name).ok().flatten());
+        folders.take(LOOKED_AT).collect()
     }
 
     /// An attachment that some message here holds: one of this folder at best.
@@ -149,4 +172,17 @@ fn refuse_others(path: &Path, names: &[FolderName]) -> Result<(), Failure> {
             holds: other.to_string_lossy().into_owned(),
         }),
     }
+}
+
+/// A message that lies in one of these folders, without its attachments.
+///
+/// # Errors
+/// A fault.
+pub fn find(folders: &[Folder], digest: MessageDigest) -> Result<Option<File>, Failure> {
+    for folder in folders {
+        if let Some(file) = folder.message(digest)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use crate::tally::say;
+use crate::tally::{Spoken, say};
 
 /// How far it is.
 #[derive(Debug)]
@@ -59,16 +59,17 @@ impl Progress {
 
     /// The end: so many messages of so many octets are new in the mailbox, and
     /// that is all that there was, or not.
-    pub fn end(&self, stored: usize, octets: u64, is_all: bool) {
+    pub fn end(&self, spoken: &mut Spoken, stored: usize, octets: u64, is_all: bool) {
         self.bar.finish_and_clear();
         if self.is_seen {
             match stored {
-                0 if is_all => say("nothing new"),
+                0 if is_all => return spoken.nothing_new(),
                 // What is said of the rest is enough.
-                0 => {}
+                0 => return,
                 1 => say(&format!("1 new message, {}", HumanBytes(octets))),
                 stored => say(&format!("{stored} new messages, {}", HumanBytes(octets))),
             }
+            spoken.something_new();
         }
     }
 

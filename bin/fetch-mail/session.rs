@@ -1,25 +1,27 @@
 //! The connection to the server, from finding it to the login.
 
-use std::io::Read as _;
-use std::net::{Shutdown, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
-use ima_message::Hostpart;
-use ima_proto::imrp::Client;
+use ima_message::{FolderName, Hostpart, Token};
+use ima_proto::imrp::{Client, ClientError, FolderStatus};
 use ima_proto::tls::{Secure, connect_as_user};
 
 use crate::config::Account;
 use crate::failure::Failure;
+use crate::scope::Scope;
+use crate::signals::Signals;
 
 /// A connection on which the user is logged in.
 pub struct Session {
     /// The exchange.
     pub client: Client<Secure>,
+    /// How much is to be done.
+    pub scope: Scope,
+    /// The folders of the server, where they were told and nobody has dealt with
+    /// them yet.
+    folders: Option<Vec<FolderStatus>>,
     host: Hostpart,
-    stopped: Arc<AtomicBool>,
+    signals: Signals,
 }
 
 impl Session {
@@ -28,25 +30,31 @@ impl Session {
     /// # Errors
     /// [`Failure::PasswordRefused`] or [`Failure::CertificateRefused`] where the
     /// server says no; what else went wrong.
-    pub fn open(account: &Account, password: Option<&[u8]>) -> Result<Self, Failure> {
+    pub fn open(
+        account: &Account,
+        password: Option<&[u8]>,
+        signals: &Signals,
+    ) -> Result<Self, Failure> {
         let host = account.address.hostpart();
         let socket = Arc::new(account.dialler.dial(host)?);
-        let stopped = stop_at_signals(Arc::clone(&socket))?;
-        let named = |failure| named(failure, host, &stopped, false);
+        signals.close(&socket)?;
+        let named = |failure| named(failure, host, signals, false);
         let secure = connect_as_user(socket, &account.tls, host).map_err(|e| named(e.into()))?;
         let mut client = Client::new(secure, account.times);
         let address = &account.address;
-        let is_in = match password {
-            Some(password) => client.log_in_by_password(address, password),
-            None => client.log_in_by_certificate(address),
+        let folders = match password {
+            Some(password) => client.open_by_password(address, password),
+            None => client.open_by_certificate(address),
         };
-        match is_in.map_err(|e| named(e.into()))? {
-            true => Ok(Self {
+        match folders.map_err(|e| named(e.into()))? {
+            Some(folders) => Ok(Self {
                 client,
+                scope: account.scope.clone(),
+                folders: Some(folders),
                 host: host.clone(),
-                stopped,
+                signals: signals.clone(),
             }),
-            false => {
+            None => {
                 // Without it, the connection broke off to the server's mind.
                 let _ = client.done();
                 let address = address.clone();
@@ -58,15 +66,40 @@ impl Session {
         }
     }
 
+    /// The folders of the server, as they were at the login or at
+    /// [`Session::tokens`], or else as they are now.
+    ///
+    /// # Errors
+    /// What the exchange says.
+    pub fn folders(&mut self) -> Result<Vec<FolderStatus>, ClientError> {
+        match self.folders.take() {
+            Some(folders) => Ok(folders),
+            None => self.client.folders(),
+        }
+    }
+
+    /// The tokens of the folders that [`Session::folders`] gives next.
+    ///
+    /// # Errors
+    /// What the exchange says.
+    pub fn tokens(&mut self) -> Result<Vec<(FolderName, Token)>, ClientError> {
+        let folders = self.folders()?;
+        let tokens = folders.iter();
+        let tokens = tokens.map(|folder| (folder.name.clone(), folder.token));
+        let tokens = tokens.collect();
+        self.folders = Some(folders);
+        Ok(tokens)
+    }
+
     /// Whether a signal came.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        self.signals.is_stopped()
     }
 
     /// Why the exchange failed, and with which server: a signal closes the
     /// connection.
     pub fn cause(&self, failure: Failure) -> Failure {
-        named(failure, &self.host, &self.stopped, true)
+        named(failure, &self.host, &self.signals, true)
     }
 
     /// Says the end and closes.
@@ -77,11 +110,9 @@ impl Session {
 }
 
 /// A failure, with the server whose exchange it ended, before or after the login.
-fn named(failure: Failure, host: &Hostpart, stopped: &AtomicBool, is_in: bool) -> Failure {
+fn named(failure: Failure, host: &Hostpart, signals: &Signals, is_in: bool) -> Failure {
     match failure {
-        Failure::Exchange(_) | Failure::Tls(_) if stopped.load(Ordering::SeqCst) => {
-            Failure::Stopped
-        }
+        Failure::Exchange(_) | Failure::Tls(_) if signals.is_stopped() => Failure::Stopped,
         Failure::Exchange(error) => Failure::Ended {
             host: host.clone(),
             error,
@@ -89,29 +120,4 @@ fn named(failure: Failure, host: &Hostpart, stopped: &AtomicBool, is_in: bool) -
         },
         failure => failure,
     }
-}
-
-/// At SIGTERM or SIGINT the connection is closed, so that nothing waits for it
-/// any more; what is whole is kept as at any other break. Gives the flag that
-/// says so.
-fn stop_at_signals(socket: Arc<TcpStream>) -> Result<Arc<AtomicBool>, Failure> {
-    let (mut signals, signalled) = UnixStream::pair().map_err(Failure::Signals)?;
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        let pipe = signalled.try_clone().map_err(Failure::Signals)?;
-        signal_hook::low_level::pipe::register(signal, pipe).map_err(Failure::Signals)?;
-    }
-    let stopped = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stopped);
-    let wait = move || {
-        if signals.read_exact(&mut [0]).is_ok() {
-            flag.store(true, Ordering::SeqCst);
-            // One that is closed already is as well.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(wait)
-        .map_err(Failure::Signals)?;
-    Ok(stopped)
 }

@@ -21,6 +21,8 @@ pub struct Tally {
     pub stored: usize,
     /// Their octets, attachments included.
     pub octets: u64,
+    /// Changes that were carried from one side to the other.
+    pub changed: usize,
     /// Why messages did not come. What was deleted on the server since it was
     /// listed is among them until it is listed again.
     missing: Notes,
@@ -28,6 +30,44 @@ pub struct Tally {
     wrong: Notes,
     /// Those: they are asked for once in a run.
     wrong_digests: HashSet<MessageDigest>,
+}
+
+/// What was said when both sides were last brought together: whoever stays says it
+/// once, and again only after it was otherwise.
+#[derive(Debug, Default)]
+pub struct Spoken {
+    sentences: HashSet<String>,
+    is_nothing_new: bool,
+}
+
+impl Spoken {
+    /// Says those of the sentences that were not said the last time. `is_whole`: they
+    /// are all that there is to say now.
+    fn say(&mut self, sentences: Vec<String>, is_whole: bool) {
+        let before = match is_whole {
+            true => std::mem::take(&mut self.sentences),
+            false => self.sentences.clone(),
+        };
+        for text in sentences {
+            if !before.contains(&text) && !self.sentences.contains(&text) {
+                say(&text);
+            }
+            self.sentences.insert(text);
+        }
+    }
+
+    /// Says that there is nothing new, where that is the first to be said.
+    pub fn nothing_new(&mut self) {
+        if !self.is_nothing_new {
+            say("nothing new");
+        }
+        self.something_new();
+    }
+
+    /// It was said what is new.
+    pub fn something_new(&mut self) {
+        self.is_nothing_new = true;
+    }
 }
 
 /// Some sentences, and how many there were.
@@ -45,18 +85,21 @@ impl Notes {
         }
     }
 
-    fn say(&self) {
-        for text in &self.said {
-            say(text);
-        }
-        match self.count.saturating_sub(self.said.len()) {
-            0 => {}
-            more => say(&format!("and {more} more like this")),
-        }
+    fn sentences(self) -> impl Iterator<Item = String> {
+        let more = match self.count.saturating_sub(self.said.len()) {
+            0 => None,
+            more => Some(format!("and {more} more like this")),
+        };
+        self.said.into_iter().chain(more)
     }
 }
 
 impl Tally {
+    /// How much was done.
+    pub fn done(&self) -> usize {
+        self.stored.saturating_add(self.changed)
+    }
+
     /// Something did not come, and may come later.
     pub fn miss(&mut self, text: String) {
         self.missing.add(text);
@@ -98,11 +141,11 @@ impl Tally {
         self.missing.count > 0
     }
 
-    /// Says what went wrong, to the person at the terminal or to the log behind
-    /// stderr.
-    pub fn say(&self) {
-        self.wrong.say();
-        self.missing.say();
+    /// Says what went wrong and was not said before, to the person at the terminal
+    /// or to the log behind stderr. `is_whole`: nothing broke it off.
+    pub fn say(self, spoken: &mut Spoken, is_whole: bool) {
+        let sentences = self.wrong.sentences().chain(self.missing.sentences());
+        spoken.say(sentences.collect(), is_whole);
     }
 
     /// What the program exits with.

@@ -1,52 +1,48 @@
 //! The messages of one folder, from the server into the mailbox here.
 //!
-//! Up to 64 questions are asked ahead, so that the distance to the server costs
-//! its time once and not for each message. What is whole and right is staged;
-//! from time to time, and however it ends, what is staged is committed, and only
-//! then the folder's token goes on.
+//! Up to 128 questions are asked ahead, so that the distance to the server costs
+//! its time once and not for each message, and half of them at a time, since each
+//! packet costs too. What is whole and right is staged;
+//! from time to time, and however it ends, what is staged is committed.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use ima_mailbox::{Folder, MailboxError};
-use ima_message::{FolderName, HeaderBlock, MessageDigest, Part};
+use ima_message::{FolderName, HeaderBlock, Part};
 use ima_proto::imrp::{Answer, SinkError};
 
 use crate::attachment::{Came, Coming};
 use crate::body::{self, Body};
 use crate::failure::Failure;
 use crate::intake::Intake;
-use crate::listing::{Listing, Wanted};
-use crate::mirror::Mirror;
-use crate::progress::Progress;
-use crate::session::Session;
-use crate::tally::Tally;
+use crate::mirror::find;
+use crate::round::Run;
 use crate::waiting::Waiting;
+use crate::wanted::Wanted;
 
 /// Questions that wait for their answers.
-const AHEAD: usize = 64;
+const AHEAD: usize = 128;
+/// As many as are left when more are asked.
+const ENOUGH: usize = AHEAD / 2;
 /// Messages that wait for their attachments.
 const WAITING: usize = 64;
+/// Octets for which there is found to be room beyond what is needed now, so that
+/// not every message has to ask.
+const ROOM: u64 = 16 << 20;
+/// Octets that a message may have without its attachments, even where its folder's
+/// list names fewer: whether they are right, its digest says.
+const BODY: u64 = 4 << 20;
 /// Wrong messages after which a server is asked no more.
 const MAX_WRONG: usize = 16;
-
-/// What all folders of a run share.
-pub struct Run<'a> {
-    /// The server.
-    pub session: &'a mut Session,
-    /// The mailbox here.
-    pub mirror: &'a mut Mirror,
-    /// What a person sees.
-    pub progress: &'a mut Progress,
-    /// What came of it so far.
-    pub tally: &'a mut Tally,
-}
 
 /// The transfer of one folder.
 pub struct Transfer<'a, 'r> {
     run: &'a mut Run<'r>,
     name: &'a FolderName,
     folder: &'a Folder,
-    listing: &'a Listing,
+    /// The other folders here.
+    others: Vec<Folder>,
+    wanted: &'a [Wanted],
     intake: Intake<'a>,
     /// The first message that was not asked for yet.
     next: usize,
@@ -54,10 +50,10 @@ pub struct Transfer<'a, 'r> {
     /// Attachments that are to be asked for.
     to_ask: VecDeque<Part>,
     waiting: Waiting,
-    /// How many messages from the first on are in the mailbox, durably,
-    settled: usize,
-    /// and which beyond.
-    settled_beyond: BTreeSet<usize>,
+    /// Octets for which there was found to be room, and that did not come yet.
+    room: u64,
+    /// The places of the messages that are not in the mailbox yet, durably.
+    missing: BTreeSet<usize>,
 }
 
 /// A question.
@@ -67,36 +63,40 @@ enum Asked {
 }
 
 impl<'a, 'r> Transfer<'a, 'r> {
-    /// Of a folder, what was listed.
+    /// Of messages that a folder lacks.
     pub fn new(
         run: &'a mut Run<'r>,
         name: &'a FolderName,
         folder: &'a Folder,
-        listing: &'a Listing,
+        wanted: &'a [Wanted],
     ) -> Self {
+        let mut others = run.mirror.others(name);
+        others.retain(|folder| !folder.status().is_ok_and(|status| status.messages == 0));
         Self {
             run,
             name,
             folder,
-            listing,
+            others,
+            wanted,
             intake: Intake::new(folder),
             next: 0,
             asked: VecDeque::new(),
             to_ask: VecDeque::new(),
             waiting: Waiting::default(),
-            settled: 0,
-            settled_beyond: BTreeSet::new(),
+            room: 0,
+            missing: (0..wanted.len()).collect(),
         }
     }
 
-    /// Fetches all of it.
+    /// Fetches all of them. Gives the places of those that did not come.
     ///
     /// # Errors
     /// What ended it; what had come whole is stored all the same.
-    pub fn fetch(mut self) -> Result<(), Failure> {
+    pub fn fetch(mut self) -> Result<BTreeSet<usize>, Failure> {
         let outcome = self.exchange();
         let committed = self.commit();
-        outcome.and(committed)
+        outcome.and(committed)?;
+        Ok(self.missing)
     }
 
     fn exchange(&mut self) -> Result<(), Failure> {
@@ -109,7 +109,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
                 return Ok(());
             };
             let (octets, room) = match asked {
-                Asked::Message(wanted) => (wanted.octets, 0),
+                Asked::Message(wanted) => (wanted.added.octets, wanted.added.octets),
                 Asked::Part(part, coming) => {
                     let missing = coming.missing();
                     (missing, missing.saturating_add(part.length()))
@@ -119,7 +119,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
                 self.commit()?;
             }
             // What came since that was asked for may have filled the disk.
-            self.folder.can_take(room)?;
+            self.has_room(room)?;
             match self.asked.pop_front() {
                 Some(Asked::Message(wanted)) => self.take_message(wanted)?,
                 Some(Asked::Part(part, coming)) => self.take_part(&part, coming)?,
@@ -130,14 +130,17 @@ impl<'a, 'r> Transfer<'a, 'r> {
 
     /// Asks for as much as may be asked for.
     fn ask(&mut self) -> Result<(), Failure> {
+        if self.asked.len() > ENOUGH {
+            return Ok(());
+        }
         while self.asked.len() < AHEAD {
             if let Some(part) = self.to_ask.pop_front() {
                 self.ask_part(part)?;
             } else if self.waiting.len() < WAITING
-                && let Some(wanted) = self.listing.wanted.get(self.next)
+                && let Some(wanted) = self.wanted.get(self.next)
             {
                 self.next = self.next.saturating_add(1);
-                self.ask_message(*wanted)?;
+                self.ask_message(wanted.clone())?;
             } else {
                 break;
             }
@@ -150,16 +153,17 @@ impl<'a, 'r> Transfer<'a, 'r> {
         if self.run.tally.is_wrong(digest) {
             return Ok(());
         }
-        // A list may name a message twice.
-        if self.is_asked(digest) || self.folder.message(digest)?.is_some() {
-            self.run.progress.octets(wanted.octets);
-            self.settle(wanted.index);
+        let octets = wanted.added.octets;
+        if self.folder.message(digest)?.is_some() {
+            self.run.progress.octets(octets);
+            self.missing.remove(&wanted.index);
             return Ok(());
         }
-        let desk = &self.run.mirror.desk;
-        if let Some(full) = self.lacks_room(desk.needs(wanted.octets, 0))? {
+        let needs = self.run.mirror.desk.needs(octets, 0);
+        if let Some(full) = self.lacks_room(needs)? {
             return self.miss(wanted, &full);
         }
+        let desk = &self.run.mirror.desk;
         if let Some(kept) = Body::kept(desk, digest)? {
             if let Ok(header) = kept.verify(digest) {
                 self.run.progress.octets(header.as_bytes().len() as u64);
@@ -167,15 +171,24 @@ impl<'a, 'r> Transfer<'a, 'r> {
             }
             desk.remove_partial(&body::name(digest))?;
         }
+        if let Some(file) = find(&self.others, digest)? {
+            let body = Body::Disk(file);
+            if let Ok(header) = body.verify(digest)
+                && self.has_all(&header)?
+            {
+                self.run.progress.octets(octets);
+                return self.stage(wanted, &header, &body);
+            }
+        }
         let client = &mut self.run.session.client;
-        client.ask_message(self.name, digest, wanted.octets)?;
+        client.ask_message(self.name, digest, octets.max(BODY))?;
         self.asked.push_back(Asked::Message(wanted));
         Ok(())
     }
 
     /// Why there is no room for so many octets.
-    fn lacks_room(&self, octets: u64) -> Result<Option<String>, Failure> {
-        match self.folder.can_take(octets) {
+    fn lacks_room(&mut self, octets: u64) -> Result<Option<String>, Failure> {
+        match self.has_room(octets) {
             Err(error @ (MailboxError::Full { .. } | MailboxError::NoInodes { .. })) => {
                 Ok(Some(format!("there is no room for it: {error}")))
             }
@@ -183,10 +196,28 @@ impl<'a, 'r> Transfer<'a, 'r> {
         }
     }
 
-    /// Whether a message was asked for before, and is not committed yet.
-    fn is_asked(&self, digest: MessageDigest) -> bool {
-        let mut open = self.unsettled();
-        self.intake.holds(digest) || open.any(|wanted| wanted.digest == digest)
+    /// Whether there is room for so many octets, which are to come.
+    fn has_room(&mut self, octets: u64) -> Result<(), MailboxError> {
+        if let Some(left) = self.room.checked_sub(octets) {
+            self.room = left;
+            return Ok(());
+        }
+        if self.folder.can_take(octets.saturating_add(ROOM)).is_ok() {
+            self.room = ROOM;
+            return Ok(());
+        }
+        self.room = 0;
+        self.folder.can_take(octets)
+    }
+
+    /// Whether all attachments of a message are here.
+    fn has_all(&self, header: &HeaderBlock) -> Result<bool, Failure> {
+        for (_, part) in header.attachments() {
+            if !self.intake.has(self.run.mirror, part)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn take_message(&mut self, wanted: Wanted) -> Result<(), Failure> {
@@ -252,12 +283,12 @@ impl<'a, 'r> Transfer<'a, 'r> {
             return self.stage(wanted, header, &body);
         }
         // Attachments are copied from where they come to.
-        let desk = &self.run.mirror.desk;
-        if let Some(full) = self.lacks_room(desk.needs(octets, octets))? {
+        let needs = self.run.mirror.desk.needs(octets, octets);
+        if let Some(full) = self.lacks_room(needs)? {
             self.to_ask.truncate(to_ask);
             return self.miss(wanted, &full);
         }
-        body.keep(desk, header.digest())?;
+        body.keep(&self.run.mirror.desk, header.digest())?;
         self.waiting.add(wanted, lacks);
         Ok(())
     }
@@ -337,36 +368,16 @@ impl<'a, 'r> Transfer<'a, 'r> {
         }
     }
 
-    /// Makes visible and durable what is staged; then the token goes on.
+    /// Makes visible and durable what is staged.
     fn commit(&mut self) -> Result<(), Failure> {
-        let committed = self.intake.commit(self.run.mirror)?;
+        let committed = self.intake.commit(self.run.mirror, self.name)?;
         let tally = &mut *self.run.tally;
         tally.stored = tally.stored.saturating_add(committed.new);
         tally.octets = tally.octets.saturating_add(committed.octets);
-        committed
-            .places
-            .into_iter()
-            .for_each(|index| self.settle(index));
-        match self.listing.token(self.settled) {
-            Some(token) => self.run.mirror.advance(self.name, token),
-            None => Ok(()),
+        for index in &committed.places {
+            self.missing.remove(index);
         }
-    }
-
-    fn settle(&mut self, index: usize) {
-        self.settled_beyond.insert(index);
-        while self.settled_beyond.remove(&self.settled) {
-            self.settled = self.settled.saturating_add(1);
-        }
-    }
-
-    /// The messages that were asked for and are not staged.
-    fn unsettled(&self) -> impl Iterator<Item = &Wanted> {
-        let asked = self.asked.iter().filter_map(|asked| match asked {
-            Asked::Message(wanted) => Some(wanted),
-            Asked::Part(..) => None,
-        });
-        asked.chain(self.waiting.messages())
+        Ok(())
     }
 
     /// A message does not come.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ima_message::PartDigest;
 
-use crate::listing::Wanted;
+use crate::wanted::Wanted;
 
 /// Messages that are here but for attachments, and the attachments that were
 /// asked for or are to be.
@@ -20,11 +20,6 @@ impl Waiting {
     /// How many messages wait.
     pub fn len(&self) -> usize {
         self.messages.len()
-    }
-
-    /// The messages.
-    pub fn messages(&self) -> impl Iterator<Item = &Wanted> {
-        self.messages.values().map(|(wanted, _)| wanted)
     }
 
     /// Whether an attachment was asked for, or is to be.

@@ -1,5 +1,6 @@
 //! fetch-mail, as its users and its servers meet it.
 
+mod both_ways;
 mod cuts;
 mod documents;
 mod hostile;
@@ -8,6 +9,7 @@ mod mirroring;
 mod places;
 mod removed;
 mod runs;
+mod sending;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -274,11 +274,10 @@ impl Peer {
     pub fn command(&mut self) -> Result<Said, Ending> {
         let line = self.try_line()?;
         let mut words = line.split(' ');
-        let announces = matches!(words.next(), Some("HEADERS" | "DATA"));
-        let count: usize = if announces {
-            words.next().unwrap().parse().unwrap()
-        } else {
-            0
+        let count: usize = match words.next() {
+            Some("HEADERS" | "DATA") => words.next().unwrap().parse().unwrap(),
+            Some("STORE") => words.nth(1).unwrap().parse().unwrap(),
+            _ => 0,
         };
         // Noted before its octets are there: a cut takes nothing back.
         if let Some(heard) = &self.heard {

@@ -1,6 +1,6 @@
 //! A transfer that is cut at any octet, and run again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::{Contents, Place, contents, folder};
@@ -66,6 +66,18 @@ fn cut_and_go_on(
     let first: BTreeSet<String> = office.answered().into_iter().collect();
     let before = office.lines().len();
     place.check();
+    let kept = place.partials();
+    let size = |name: &str| {
+        let path = place.mail().join(".fetch-mail/partial").join(name);
+        fs::metadata(path).map_or(0, |data| data.len())
+    };
+    let sizes: BTreeMap<String, u64> = kept.iter().map(|n| (n.clone(), size(n))).collect();
+    let messages = ["inbox", "archive"].map(|name| place.mail().join(name).join("messages"));
+    let stored: BTreeSet<String> = messages
+        .iter()
+        .flat_map(|path| fs::read_dir(path).into_iter().flatten())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
 
     place.fetch_well(office.address);
     for (name, expected) in ["inbox", "archive"].iter().zip(expected) {
@@ -76,8 +88,27 @@ fn cut_and_go_on(
     }
     assert_eq!(place.partials(), [""; 0], "{cut:?}");
     for line in &office.lines()[before..] {
-        let fetches = line.starts_with("FETCH") || line.starts_with("PART");
-        assert!(!fetches || !first.contains(line), "{cut:?}: {line} again");
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["FETCH", _, digest] => {
+                assert!(!stored.contains(digest), "{cut:?}: {line}, and it is there");
+                let begun = format!("{digest}.message");
+                let body = sizes.get(&begun).copied().unwrap_or(0);
+                assert!(
+                    body < length(folders, digest),
+                    "{cut:?}: {line}, and it is whole"
+                );
+            }
+            ["PART", _, digest, from] => {
+                let is_here = sizes.get(digest).copied().unwrap_or(0);
+                assert_eq!(from, is_here.to_string(), "{cut:?}: {line}");
+            }
+            _ => continue,
+        }
+        // A reset throws away what the other has not read: what had come, only what
+        // lies here can tell.
+        let is_told = !matches!(cut.1, Cut::Reset) && first.contains(line);
+        assert!(!is_told, "{cut:?}: {line} again");
     }
     // Of an attachment that was cut, only the rest was asked for.
     let mut parts: Vec<(String, usize)> = Vec::new();
@@ -91,6 +122,13 @@ fn cut_and_go_on(
     }
     let digests: BTreeSet<_> = parts.iter().map(|(digest, _)| digest).collect();
     assert_eq!(digests.len(), 3, "{cut:?}: {parts:?}");
+}
+
+/// How long a message is without its attachments.
+fn length(folders: &[Folder], digest: &str) -> u64 {
+    let letters = folders.iter().flat_map(|folder| &folder.letters);
+    let mut letters = letters.filter(|letter| letter.digest.to_string() == digest);
+    letters.next().unwrap().body.len() as u64
 }
 
 /// Cut between the programs after so many octets of TLS: in the handshake too.

@@ -69,8 +69,15 @@ fn the_examples_of_fetch_mail_fetch() {
         "{shown}"
     );
 
+    place.deliver("inbox", &place.letter("And breakfast?\n", &[]));
+    let output = at_home(&place, &examples[2]);
+    assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+    assert!(stdout(&output).ends_with(" alice@a.test Lunch?\n"));
+    assert_eq!(stdout(&output).lines().count(), 1);
+    assert_eq!(contents(&place.mail().join("inbox")).1.len(), 3);
+
     let crontab = fs::read_to_string(root().join("etc/crontab.example")).unwrap();
-    assert!(crontab.contains(&examples[2]), "{crontab}");
+    assert!(crontab.contains(&examples[3]), "{crontab}");
 }
 
 #[test]

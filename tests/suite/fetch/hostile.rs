@@ -105,6 +105,32 @@ fn a_message_that_is_damaged_holds_up_no_other() {
     assert_eq!(fetches, 6);
 }
 
+/// A folder's list names fewer octets than its messages have: once that ended every
+/// run at the first of them.
+#[test]
+fn a_message_that_is_larger_than_listed_comes() {
+    let place = Place::new();
+    let folders = letters(&place);
+    let office = Office::start(&place.identity(), &folders, |line, said| {
+        if !line.starts_with("SYNC") {
+            return said;
+        }
+        let said = String::from_utf8(said).unwrap();
+        let lines = said.lines().map(|line| {
+            let mut words: Vec<_> = line.split(' ').collect();
+            if words[..2] == ["+", "add"] {
+                words[4] = "1";
+            }
+            words.join(" ") + "\n"
+        });
+        lines.collect::<String>().into_bytes()
+    });
+    place.fetch_well(office.address);
+    let here = contents(&place.mail().join("inbox"));
+    assert_eq!(here.1.len(), folders[0].letters.len());
+    place.check();
+}
+
 #[test]
 fn a_server_that_sends_only_wrong_octets_is_asked_no_more() {
     let place = Place::new();
@@ -239,8 +265,8 @@ fn a_server_that_falls_silent_is_left() {
         let output = command.output().unwrap();
         assert_eq!(code(&output), 2, "{word}: {}", stderr(&output));
         let goes_on = match word {
-            "LOGIN" => "",
-            _ => "; the next run goes on where this one stopped",
+            "LOGIN" | "FOLDERS" => "",
+            _ => "; the next connection goes on where this one stopped",
         };
         let said = format!("fetch-mail: b.test: the server took too long{goes_on}\n");
         assert_eq!(stderr(&output), said, "{word}");

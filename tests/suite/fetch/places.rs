@@ -112,10 +112,16 @@ fn what_is_wrong_is_said_with_what_to_do() {
             &["--server", "/x:1"],
             "--server \"/x:1\" is not ADDRESS:PORT",
         ),
+        (&["--address", "bob@b.test", "--folder", "../x"], "--folder"),
         (
-            &["--address", "bob@b.test", "--folder", "inbox"],
-            "--folder",
+            &["--address", "bob@b.test", "--since", "yesterday"],
+            "a date is written like 2026-11-22",
         ),
+        (
+            &["--download-only", "--delete-after-fetch"],
+            "cannot be used with",
+        ),
+        (&["--headers-only", "--watch"], "cannot be used with"),
         (&[], "DIRECTORY"),
     ] {
         let mut command = bare(&place);
@@ -177,7 +183,7 @@ fn the_directory_is_a_mailbox_of_this_account_or_made() {
     assert_eq!(code(&bob.output().unwrap()), 0);
 
     let state = place.mail().join(".fetch-mail/state");
-    fs::write(&state, "fetch-mail 1\naddress bob@b.test\nfolder inbox x\n").unwrap();
+    fs::write(&state, "fetch-mail 2\naddress bob@b.test\nfolder inbox x\n").unwrap();
     says("state, line 3: not as fetch-mail writes it: remove the file, and nothing is lost");
     fs::remove_file(state).unwrap();
     place.fetch_well(office.address);

@@ -9,6 +9,8 @@ use super::{Cut, Ending, Identity, Peer, Receiver, server_config};
 
 /// The generation of every journal.
 pub const GENERATION: &str = "6f0c9a1b2d3e4f50";
+/// In the place of the answer to a STORE, as long as its digest is not known.
+const STORED: &[u8] = b"OK stored\n";
 /// Octets of a journal's first line.
 const FIRST_LINE: usize = 31;
 
@@ -122,6 +124,7 @@ pub fn honest(folders: &[Folder], line: &str) -> Vec<u8> {
                 None => b"FAIL no such attachment\n".to_vec(),
             }
         }
+        ["STORE", ..] => STORED.to_vec(),
         _ => b"OK\n".to_vec(),
     }
 }
@@ -190,8 +193,8 @@ fn serve(
 ) {
     let mut left = cut.map(|(octets, _)| octets);
     loop {
-        let line = match peer.command() {
-            Ok(said) => said.line,
+        let (line, stored) = match peer.command() {
+            Ok(said) => (said.line, said.octets),
             Err(Ending::Proper | Ending::Truncated | Ending::Reset) => return,
             Err(ending) => panic!("{ending:?}"),
         };
@@ -199,7 +202,12 @@ fn serve(
             peer.close();
             return;
         }
-        let octets = answer(&line);
+        let octets = match answer(&line) {
+            said if said == STORED && !stored.is_empty() => {
+                format!("OK {}\n", Letter::new(&stored).digest).into_bytes()
+            }
+            said => said,
+        };
         match (left, cut) {
             (Some(room), Some((_, how))) if octets.len() > room => {
                 // A client that has seen enough is gone.

@@ -17,6 +17,8 @@ struct Counts {
     back: AtomicU64,
     /// Octets that a connection may bring back before it is cut.
     cut: AtomicU64,
+    /// And take there.
+    cut_sent: AtomicU64,
 }
 
 impl Relay {
@@ -25,6 +27,7 @@ impl Relay {
             to_server: AtomicU64::new(0),
             back: AtomicU64::new(0),
             cut: AtomicU64::new(u64::MAX),
+            cut_sent: AtomicU64::new(u64::MAX),
         });
         let shared = Arc::clone(&counts);
         let address = each_connection(move |client| {
@@ -38,7 +41,8 @@ impl Relay {
             thread::spawn(move || {
                 pass(other_server, other_client, &counts.back, most);
             });
-            pass(client, server, &shared.to_server, u64::MAX);
+            let most = shared.cut_sent.load(Ordering::SeqCst);
+            pass(client, server, &shared.to_server, most);
         });
         Relay { address, counts }
     }
@@ -57,6 +61,11 @@ impl Relay {
     /// the server.
     pub fn cut_after(&self, octets: u64) {
         self.counts.cut.store(octets, Ordering::SeqCst);
+    }
+
+    /// The same, after so many octets to the server.
+    pub fn cut_sent_after(&self, octets: u64) {
+        self.counts.cut_sent.store(octets, Ordering::SeqCst);
     }
 
     /// A server that says this in plain, and then waits for the other's end.

@@ -70,9 +70,9 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
     ),
     (
         "a message of more octets than are listed",
-        |line, said| begun(line, said, "FETCH", "+ message 9999\n"),
+        |line, said| begun(line, said, "FETCH", "+ message 4194305\n"),
         3,
-        "9999 octets where at most",
+        "4194305 octets where at most",
         0,
     ),
     (
@@ -225,7 +225,7 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
         "words that are written backwards",
         |line, said| begun(line, said, "FETCH", "ERROR \u{202e}lla si lleW\n"),
         2,
-        r#"b.test: the server ended the session: "\u{202e}lla si lleW"; the next run goes on"#,
+        r#"b.test: the server ended the session: "\u{202e}lla si lleW"; the next connection goes on"#,
         0,
     ),
     (
@@ -254,7 +254,7 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
         |line, said| {
             let add = format!("add {} 2026-11-22T09:30:02Z", "ab".repeat(32));
             let huge = format!("+ {add} 9223372036854775807 {TOKEN}\nOK {TOKEN}\n");
-            begun(line, said, "SYNC", &huge)
+            begun(line, said, "SYNC inbox - ", &huge)
         },
         2,
         "there is no room for it",
