@@ -1,11 +1,13 @@
 //! What a peer's certificate chain is checked against: `roots` and `crls` of
 //! the configuration.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use ima_program::config::ConfigPath;
 use ima_program::log;
 use rustls::RootCertStore;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use rustls_pki_types::TrustAnchor;
 use serde::Deserialize;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
@@ -16,8 +18,9 @@ use super::pem::{self, PemError};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum RootSource {
-    /// `"system"`: the operating system's store. `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` in the environment take its place.
+    /// `"system"`: the operating system's store, and of that the file that holds
+    /// all of it, where there is one. `SSL_CERT_FILE` and `SSL_CERT_DIR` in the
+    /// environment take its place.
     System,
     /// `"webpki"`: Mozilla's set, as it was when the program was built.
     Webpki,
@@ -82,6 +85,22 @@ pub enum TrustError {
     NoRoots,
 }
 
+/// The system's store. Its directory holds the same certificates as its bundle,
+/// in hundreds of files: reading those takes longer than all else that a
+/// short-lived client does.
+fn system() -> CertificateResult {
+    let is_named = |name| env::var_os(name).is_some();
+    if !["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(is_named)
+        && let Some(bundle) = openssl_probe::probe().cert_file
+    {
+        let found = load_certs_from_paths(Some(&bundle), None);
+        if !found.certs.is_empty() {
+            return found;
+        }
+    }
+    load_native_certs()
+}
+
 /// The roots and the revocation lists.
 #[derive(Debug)]
 pub(super) struct Trust {
@@ -100,7 +119,7 @@ impl Trust {
         for source in sources {
             match source {
                 RootSource::System => {
-                    let native = rustls_native_certs::load_native_certs();
+                    let native = system();
                     // A store of hundreds may hold a few that nobody can use.
                     let (added, _) = store.add_parsable_certificates(native.certs);
                     if added == 0 {
