@@ -1,5 +1,6 @@
 //! Every cell of the table program × exit code in ima(7), provoked.
 
+mod mailbox;
 mod retrieval;
 
 use std::collections::BTreeSet;
@@ -30,15 +31,6 @@ const CELLS: &[(&str, i32, Provoke)] = &[
     ("show-ima-message", 2, || show(b"")),
     ("make-ima-key", 0, || key_at(|dir| dir.join("new"))),
     ("make-ima-key", 2, || key_at(|dir| dir.to_owned())),
-    ("ima-mailbox check", 0, || checked(|_| ())),
-    ("ima-mailbox check", 1, || checked(damage)),
-    ("ima-mailbox check", 2, || {
-        checked(|inbox| fs::remove_dir_all(inbox).expect("removed"))
-    }),
-    ("ima-mailbox create", 0, || created(|_| ())),
-    ("ima-mailbox create", 2, || {
-        created(|inbox| fs::create_dir(inbox).expect("made"))
-    }),
     ("server-send-mail", 0, || sent_to("bob@b.test")),
     ("server-send-mail", 1, || sent_to("nobody@b.test")),
     ("server-send-mail", 1, a_message_that_is_not_valid),
@@ -95,7 +87,7 @@ const CELLS: &[(&str, i32, Provoke)] = &[
 ];
 
 fn cells() -> impl Iterator<Item = &'static (&'static str, i32, Provoke)> {
-    CELLS.iter().chain(retrieval::CELLS)
+    CELLS.iter().chain(mailbox::CELLS).chain(retrieval::CELLS)
 }
 
 fn page(name: &str) -> String {
@@ -214,47 +206,6 @@ fn key_at(place: fn(&Path) -> PathBuf) -> i32 {
     code(&run(
         "make-ima-key",
         &["alice@a.test".into(), place(dir.path()).into_os_string()],
-        b"",
-    ))
-}
-
-/// `ima-mailbox check` of an inbox with a letter, after `change`.
-fn checked(change: fn(&Path)) -> i32 {
-    let dir = TempDir::new().expect("a folder");
-    let inbox = dir.path().join("inbox");
-    assert_eq!(
-        code(&run(
-            "ima-mailbox",
-            &["create".as_ref(), inbox.as_os_str()],
-            b""
-        )),
-        0
-    );
-    assert_eq!(
-        code(&run("server-give-recipient", &[&inbox], &bobs_letter())),
-        0
-    );
-    change(&inbox);
-    code(&run(
-        "ima-mailbox",
-        &["check".as_ref(), inbox.as_os_str()],
-        b"",
-    ))
-}
-
-fn damage(inbox: &Path) {
-    for message in fs::read_dir(inbox.join("messages")).expect("messages") {
-        fs::write(message.expect("an entry").path(), "ima: 2\n\n").expect("written");
-    }
-}
-
-fn created(prepare: fn(&Path)) -> i32 {
-    let dir = TempDir::new().expect("a folder");
-    let inbox = dir.path().join("inbox");
-    prepare(&inbox);
-    code(&run(
-        "ima-mailbox",
-        &["create".as_ref(), inbox.as_os_str()],
         b"",
     ))
 }

@@ -10,11 +10,15 @@
 
 mod certificates;
 mod check_host;
+mod devices;
+mod durability;
 mod exit_status;
 mod external;
 mod fetch;
 mod finding;
 mod handle_incoming_mail;
+mod mailbox_tool;
+mod maildir;
 mod main_job;
 mod make_show;
 mod office;
@@ -27,3 +31,4 @@ mod send;
 mod setup;
 mod site;
 mod users;
+mod watch;

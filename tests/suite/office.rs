@@ -1,5 +1,6 @@
 //! server-post-office, as its clients meet it.
 
+mod changing;
 mod documents;
 mod faults;
 mod guessing;
@@ -10,6 +11,8 @@ mod reading;
 mod rules;
 mod sockets;
 mod stopping;
+mod storing;
+mod together;
 mod transcript;
 
 use std::fs;

@@ -15,19 +15,19 @@ use crate::site::{Site, code, feed, letter, letter_with, program, stderr, stdout
 /// How many displays the EXAMPLES of each page have, and where they are run.
 /// Who adds one runs it too.
 const EXAMPLES: &[(&str, usize, &str)] = &[
-    ("fetch-mail.1", 3, "fetch"),
+    ("fetch-mail.1", 4, "fetch"),
     ("fetch-mail.toml.5", 2, "fetch"),
     ("ima-handler.7", 5, "handle_incoming_mail"),
     (
         "ima-mailbox.1",
-        3,
-        "the last here; the others are for root and cron",
+        6,
+        "the third here, two in mailbox_tool, the last in external; the others are for root and cron",
     ),
-    ("ima-mailbox.5", 4, "here"),
+    ("ima-mailbox.5", 5, "here"),
     ("ima-message.5", 1, "make_show"),
     ("ima.7", 1, "here"),
     ("imdp.7", 7, "external"),
-    ("imrp.7", 5, "office and external"),
+    ("imrp.7", 7, "office and external"),
     ("make-ima-key.1", 2, "make_show"),
     ("make-ima-message.1", 5, "make_show, and here"),
     ("server-check.8", 3, "check_host"),
@@ -295,4 +295,8 @@ fn a_mailbox_is_read_as_its_page_says() {
     assert_eq!(again, attached);
     assert_eq!(reading("", &examples[2]), "");
     assert_eq!(reading("", &examples[3]), "");
+    let checked = format!("{}$ ima-mailbox check .\n", examples[4]);
+    assert_eq!(reading("", &checked), "");
+    let set = fs::read_to_string(office.path().join("m/mailbox.toml")).expect("mailbox.toml");
+    assert_eq!(set, "quota = \"2GiB\"\n");
 }

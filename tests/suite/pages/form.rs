@@ -15,6 +15,7 @@ const ELSEWHERE: &[&str] = &[
     "flock 2",
     "grep 1",
     "inetd 8",
+    "inotify 7",
     "jq 1",
     "ls 1",
     "resolv.conf 5",
