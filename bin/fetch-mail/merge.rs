@@ -157,8 +157,13 @@ pub fn merge<E>(folders: &BTreeMap<usize, Sides>, base: &mut Base<'_, E>) -> Res
             if sides.presence(side) == Some(false)
                 && let Some(to) = moved(side, *from)
             {
-                let carried = &sides.touch(side.other()).carried;
-                news.follow(side, *from, to, carried, base)?;
+                let other = side.other();
+                let carried = &sides.touch(other).carried;
+                let meets = sides.presence(other).is_none()
+                    && folders
+                        .get(&to)
+                        .is_some_and(|there| there.presence(other) == Some(true));
+                news.follow(side, *from, to, carried, meets, base)?;
             }
         }
     }

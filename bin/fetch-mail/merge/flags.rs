@@ -74,8 +74,10 @@ impl News {
     }
 
     /// A side has moved the message: what either of them changed before follows
-    /// it, and what it carried along as it was is not new. `carried` are flags that
-    /// it has on the other side since nobody knows when.
+    /// it, and what it carried along as it was is not new, unless the other side has
+    /// put the message there too, and from elsewhere (`meets`): then the flags of both
+    /// are united.
+    /// `carried` are flags that it has on the other side since nobody knows when.
     ///
     /// # Errors
     /// Those of `base`.
@@ -85,11 +87,12 @@ impl News {
         from: usize,
         to: usize,
         carried: &BTreeSet<Flag>,
+        meets: bool,
         base: &mut Base<'_, E>,
     ) -> Result<(), E> {
         let is_double = BOTH.iter().any(|side| self.is_changed(from, *side))
             || self.is_changed(to, side.other());
-        let before = match self.is_changed(to, side) && is_double {
+        let before = match self.is_changed(to, side) && is_double && !meets {
             true => base(from)?.unwrap_or_default(),
             false => BTreeSet::new(),
         };

@@ -221,3 +221,18 @@ fn what_fetch_mail_wrote_is_no_news() {
     check(&["A> +seen", "A>= -seen"], &[], &["A< +seen", "A> +seen"]);
     check(&["A< del", "A<= add"], &[], &["A> put"]);
 }
+
+#[test]
+fn flags_that_a_move_carries_to_where_the_other_side_has_put_it_too_are_united() {
+    check(
+        &[
+            "A< del",
+            "B< add",
+            "B< +flagged +junk",
+            "B> add",
+            "B> +flagged +seen",
+        ],
+        &[("A", "flagged junk")],
+        &["B< +seen", "B> +junk", "A> del"],
+    );
+}
