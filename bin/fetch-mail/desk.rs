@@ -38,8 +38,8 @@ const PARTIAL: &str = "partial";
 const HEADERS: &str = "headers";
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o700);
-/// The longest state that is read, in octets.
-const MAX_STATE: u64 = 256 << 20;
+/// The longest state that is read or written, in octets.
+pub const MAX_STATE: u64 = 256 << 20;
 
 /// The directory, open and locked. Nothing in it is reached through a symbolic
 /// link.
@@ -131,12 +131,17 @@ impl Desk {
     /// would survive a power cut.
     ///
     /// # Errors
-    /// A fault; the old state is there still, or the new one.
+    /// [`Failure::LongState`]: the old state is there still; a fault: that one, or
+    /// the new one.
     pub fn write_state(&mut self, octets: &[u8]) -> Result<(), Failure> {
         if self.state.as_deref() == Some(octets) {
             return Ok(());
         }
-        self.state = None;
+        if u64::try_from(octets.len()).is_ok_and(|length| length <= MAX_STATE) {
+            self.state = None;
+        } else {
+            return Err(Failure::LongState(self.state_path()));
+        }
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let write = || -> io::Result<()> {
@@ -276,4 +281,22 @@ fn directory(above: impl std::os::fd::AsFd, name: &Path) -> io::Result<OwnedFd> 
     Ok(retry_on_intr(|| {
         openat(&above, name, flags, Mode::empty())
     })?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::{Desk, MAX_STATE};
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_state_that_could_not_be_read_again_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut desk = Desk::open(dir.path()).unwrap();
+        desk.write_state(b"the old one").unwrap();
+        let long = vec![0; usize::try_from(MAX_STATE).unwrap() + 1];
+        let written = desk.write_state(&long);
+        assert!(matches!(written, Err(Failure::LongState(_))), "{written:?}");
+        assert_eq!(desk.state().unwrap().unwrap(), b"the old one");
+    }
 }

@@ -128,6 +128,12 @@ pub enum Failure {
         /// The line, from 1.
         line: usize,
     },
+    /// There is too much to be kept in mind.
+    #[error(
+        "{}: there is more to be written into this file than the {most} octets that are read again: fetch folder by folder, with --folder", .0.display(),
+        most = crate::desk::MAX_STATE
+    )]
+    LongState(PathBuf),
     /// A file of ours.
     #[error("cannot {step} {}", .path.display())]
     Io {
@@ -202,6 +208,12 @@ pub enum Failure {
     /// A list of changes that cannot be one.
     #[error("the server broke the protocol: the tokens in its list of folder {0} do not grow")]
     List(FolderName),
+    /// More flags of a message than it can have.
+    #[error(
+        "the server broke the rules: its list of folder {0} names more than {most} flags of one message",
+        most = crate::there::MAX_FLAGS
+    )]
+    TooManyFlags(FolderName),
     /// More messages than can be compared with those here.
     #[error(
         "the server lists more messages of folder {0} than can be compared with those here, {most}",
@@ -230,7 +242,10 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::PasswordRefused(_) | Self::CertificateRefused(_) => Exit::Refused,
-            Self::TooManyFolders(_) | Self::List(_) | Self::TooMuchDamage => Exit::Drop,
+            Self::TooManyFolders(_)
+            | Self::List(_)
+            | Self::TooManyFlags(_)
+            | Self::TooMuchDamage => Exit::Drop,
             Self::Exchange(error) | Self::Ended { error, .. } if error.is_breach() => Exit::Drop,
             _ => Exit::Unfinished,
         }

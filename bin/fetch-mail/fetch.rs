@@ -31,7 +31,7 @@ pub fn fetch(
     let mut progress = Progress::new();
     let mut tally = Tally::default();
     let maildirs = match &scope.maildir {
-        Some(root) => Some(maildir::take(root, &mirror.mailbox)?),
+        Some(root) => Some(maildir::take(root, &mirror.mailbox, &mirror.address)?),
         None => None,
     };
     let mut run = Run {

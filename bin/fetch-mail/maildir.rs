@@ -4,9 +4,12 @@
 //! What a mail program did to the files since the last run is done to the
 //! folders ([`take`]) before the mailbox is brought to hold what the server
 //! holds, and what the folders hold then is done to the files ([`Taken::give`]).
-//! Each Maildir bears a mark that says which files a run left in it: what is gone
-//! since then was deleted by the user, and a Maildir without its mark says nothing
-//! of deletions.
+//! Each Maildir bears a mark that says whose it is and which files a run left in it.
+//!
+//! A file that is gone is written anew, since directories that are changed while
+//! they are read, restored or half removed do not say why: a message is deleted by
+//! the letter `T` in the name of its file, and by nothing else. Such a letter is
+//! never written here.
 
 mod fault;
 mod files;
@@ -15,12 +18,13 @@ mod mail;
 mod mark;
 mod take;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ima_mailbox::{Mailbox, Message};
-use ima_message::{FolderName, MessageDigest};
+use ima_message::{Address, Flag, FolderName, MessageDigest};
+use ima_mime::maildir::{Mail, Maildir, flags_of, letter_of, letters};
 
 pub use fault::Fault;
 use files::Files;
@@ -30,8 +34,11 @@ use mark::Mark;
 #[derive(Debug)]
 pub struct Taken {
     root: PathBuf,
+    account: Address,
+    /// The mailbox had no folder: if there are marks, it was lost.
+    is_new: bool,
     seen: BTreeMap<FolderName, Seen>,
-    /// Folders that could not be read.
+    /// What could not be read.
     faults: Vec<Fault>,
 }
 
@@ -42,6 +49,10 @@ struct Seen {
     mark: Option<Mark>,
     /// Its files, where they were looked at.
     files: Option<Files>,
+    /// Messages that were deleted by their files.
+    trashed: BTreeSet<MessageDigest>,
+    /// It could not be read: nothing is done to it this time.
+    is_unread: bool,
 }
 
 type Live = BTreeMap<MessageDigest, Message>;
@@ -50,8 +61,9 @@ type Live = BTreeMap<MessageDigest, Message>;
 /// which is made where it is not there.
 ///
 /// # Errors
-/// A fault.
-pub fn take(root: &Path, mailbox: &Mailbox) -> Result<Taken, Fault> {
+/// A fault, also where a Maildir there holds another account's mail; nothing is done
+/// then.
+pub fn take(root: &Path, mailbox: &Mailbox, account: &Address) -> Result<Taken, Fault> {
     if let Err(error) = fs::create_dir(root)
         && !root.is_dir()
     {
@@ -61,7 +73,7 @@ pub fn take(root: &Path, mailbox: &Mailbox) -> Result<Taken, Fault> {
     if whole(root).starts_with(whole(mailbox.path())) {
         return Err(Fault::InMailbox(root.to_owned()));
     }
-    take::take(root, mailbox)
+    take::take(root, mailbox, account)
 }
 
 impl Taken {
@@ -80,16 +92,55 @@ impl Taken {
             let Some(folder) = mailbox.folder(&name)? else {
                 continue;
             };
-            let seen = self.seen.remove(&name).unwrap_or_default();
             let path = self.root.join(name.as_str());
-            match give::give(&path, &folder, &seen, &mut given) {
-                // The others are no worse for it.
-                Err(Fault::Mailbox(fault)) => given.faults.push(fault.into()),
-                done => done?,
+            let mut seen = self.seen.remove(&name).unwrap_or_default();
+            if self.is_new && Maildir::open(&path).is_some() {
+                match Mark::read(&path) {
+                    Ok(mark) => seen.mark = mark,
+                    Err(fault) => {
+                        given.faults.push(fault);
+                        continue;
+                    }
+                }
+            }
+            if seen.is_unread {
+                continue;
+            }
+            let to = give::To {
+                path: &path,
+                account: &self.account,
+                mailbox,
+                name: &name,
+                folder: &folder,
+                seen: &seen,
+            };
+            // The others are no worse for it.
+            if let Err(fault) = give::give(&to, &mut given) {
+                given.faults.push(fault);
             }
         }
         Ok(given)
     }
+}
+
+/// The letter by which a mail program deletes.
+const TRASHED: char = 'T';
+
+fn is_trashed(file: &Mail) -> bool {
+    flags_of(&file.name)
+        .iter()
+        .any(|flag| letter_of(flag) == Some(TRASHED))
+}
+
+/// Flags without that of the letter that deletes.
+fn kept(flags: &BTreeSet<Flag>) -> BTreeSet<Flag> {
+    let kept = flags.iter().filter(|flag| letter_of(flag) != Some(TRASHED));
+    kept.cloned().collect()
+}
+
+/// The letters of these flags, without that which deletes.
+fn kept_letters(flags: &BTreeSet<Flag>) -> String {
+    letters(&kept(flags))
 }
 
 /// What was done to the files.

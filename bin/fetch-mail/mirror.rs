@@ -43,6 +43,8 @@ pub fn look(path: &Path) -> Result<bool, Failure> {
 pub struct Mirror {
     /// Its folders.
     pub mailbox: Mailbox,
+    /// Whose mail it is.
+    pub address: Address,
     names: Vec<FolderName>,
     /// What is no mail.
     pub desk: Desk,
@@ -70,6 +72,7 @@ impl Mirror {
         let state = State::open(&mut desk, &path, address)?;
         Ok(Self {
             mailbox,
+            address: address.clone(),
             names,
             desk,
             state,

@@ -36,6 +36,9 @@ pub struct Part {
     pub is_asked: bool,
     /// The server refused to do something with a message that it has.
     pub is_undone: bool,
+    /// What the server deletes stays here: fetch-mail may have deleted it there, or
+    /// is about to, also where the state does not know that.
+    pub is_keeping: bool,
     /// Messages that did not come.
     pub missing: BTreeMap<MessageDigest, Missing>,
     known: Known,
@@ -56,6 +59,7 @@ impl Part {
     /// Of a folder here that was read.
     pub fn new(name: FolderName, folder: Folder, place: Place, here: Here, end: Token) -> Self {
         Self {
+            is_keeping: place.drained.is_some(),
             name,
             folder,
             place,
@@ -138,6 +142,7 @@ impl Part {
         widens: bool,
     ) -> Result<(Touches, Touches), Failure> {
         let is_drained = self.place.drained.is_some();
+        let is_keeping = self.is_keeping;
         if let Some(whole) = &lists.whole {
             self.place.missing.retain(|digest, _| {
                 let touch = whole.get(digest);
@@ -176,7 +181,7 @@ impl Part {
                     }
                     (Some(since), Some(_)) => since,
                     (None, Some(whole)) => match self.base()? {
-                        Some(base) => compare::with_base(whole, base, is_drained),
+                        Some(base) => compare::with_base(whole, base, is_keeping),
                         None => whole,
                     },
                     (None, None) => Touches::new(),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ima_mailbox::Act;
 use ima_message::{Flag, FlagChange, FolderName, MessageDigest};
+use ima_program::report::chain;
 
 use crate::failure::Failure;
 use crate::merge::{Deed, Sides, merge};
-use crate::mirror::find;
 use crate::part::{Part, set};
 use crate::round::Run;
 use crate::wanted::Wanted;
@@ -107,6 +107,7 @@ impl Run<'_> {
                 self.plan_there(parts, &mut plan, digest, folders, deed)?;
             }
         }
+        self.leave_beside(parts, &mut plan)?;
         // All that is put somewhere is, before anything goes anywhere.
         plan.orders.sort_by_key(|order| match order.deed {
             Deed::Put { .. } => 0,
@@ -159,6 +160,7 @@ impl Run<'_> {
                 acts.push(Act::Flag { digest, changes });
             }
             Deed::Delete { at } if self.is_partly_listed => behind(parts, at),
+            Deed::Delete { at } if parts.get(at).is_some_and(|part| part.is_keeping) => {}
             Deed::Delete { at } => {
                 let acts = plan.deletions.entry(at).or_default();
                 acts.push(Act::Delete { digest });
@@ -193,7 +195,7 @@ impl Run<'_> {
         };
         let mut order = Order::new(digest, deed);
         order.is_reply = is_reply(&order.deed);
-        if self.must_wait(parts, digest, &order.deed)? {
+        if self.must_wait(parts, digest, &order.deed) {
             order.is_left(parts);
             return Ok(());
         }
@@ -211,12 +213,7 @@ impl Run<'_> {
 
     /// Whether something cannot be done in this run: the server did not take it, or
     /// it is not known whether what is gone was deleted.
-    fn must_wait(
-        &mut self,
-        parts: &[Part],
-        digest: MessageDigest,
-        deed: &Deed,
-    ) -> Result<bool, Failure> {
+    fn must_wait(&mut self, parts: &[Part], digest: MessageDigest, deed: &Deed) -> bool {
         let (Deed::Put { at, .. }
         | Deed::Move { from: at, .. }
         | Deed::Flag { at, .. }
@@ -224,11 +221,11 @@ impl Run<'_> {
         if let Some(part) = parts.get(*at)
             && self.is_undone(&part.name, digest)
         {
-            return Ok(true);
+            return true;
         }
         match deed {
-            Deed::Delete { at } => Ok(self.is_partly_read || self.lies_beside(parts, *at, digest)?),
-            Deed::Put { .. } | Deed::Move { .. } | Deed::Flag { .. } => Ok(false),
+            Deed::Delete { .. } => self.is_partly_read,
+            Deed::Put { .. } | Deed::Move { .. } | Deed::Flag { .. } => false,
         }
     }
 
@@ -286,22 +283,50 @@ impl Run<'_> {
         })
     }
 
-    /// Whether a message that was deleted here was, or may have been, moved to a
-    /// folder that this run does not look at.
-    fn lies_beside(
-        &self,
-        parts: &[Part],
-        at: usize,
-        digest: MessageDigest,
-    ) -> Result<bool, Failure> {
-        if self.scope.folders.is_empty() {
-            return Ok(false);
+    /// What was deleted here and was, or may have been, moved to a folder that this
+    /// run does not look at stays on the server.
+    fn leave_beside(&mut self, parts: &mut [Part], plan: &mut Plan) -> Result<(), Failure> {
+        let deleted = plan.orders.iter().filter_map(|order| match order.deed {
+            Deed::Delete { at } => Some((at, order.digest)),
+            _ => None,
+        });
+        let mut deleted: BTreeSet<_> = deleted.collect();
+        if self.scope.folders.is_empty() || deleted.is_empty() {
+            return Ok(());
         }
-        let Some(part) = parts.get(at) else {
-            return Ok(false);
-        };
-        let others = self.mirror.others(&part.name);
-        Ok(find(&others, digest)?.is_some())
+        let mut beside = BTreeSet::new();
+        // As they are now: others make folders too. One at a time is open.
+        for name in self.mirror.mailbox.names()? {
+            let folder = match self.mirror.mailbox.folder(&name) {
+                Ok(Some(folder)) => folder,
+                Ok(None) => continue,
+                Err(fault) => {
+                    self.tally.miss(format!(
+                        "{name}: as long as this folder cannot be opened, nothing is deleted on the server: {}",
+                        chain(&fault)
+                    ));
+                    beside.append(&mut deleted);
+                    break;
+                }
+            };
+            deleted.retain(|(at, digest)| {
+                let is_its = parts.get(*at).is_some_and(|part| part.name == name);
+                let lies = !is_its && !matches!(folder.message(*digest), Ok(None));
+                if lies {
+                    beside.insert((*at, *digest));
+                }
+                !lies
+            });
+        }
+        plan.orders.retain(|order| {
+            let stays =
+                matches!(order.deed, Deed::Delete { at } if beside.contains(&(at, order.digest)));
+            if stays {
+                order.is_left(parts);
+            }
+            !stays
+        });
+        Ok(())
     }
 }
 

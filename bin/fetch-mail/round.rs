@@ -15,7 +15,7 @@ use crate::plan::{Changed, Order};
 use crate::progress::Progress;
 use crate::scope::Scope;
 use crate::session::Session;
-use crate::state::Place;
+use crate::state::{MAX_MISSING, Place};
 use crate::tally::Tally;
 use crate::there::{List, Listed, MAX_TOUCHES};
 
@@ -148,7 +148,8 @@ impl Run<'_> {
                 }
                 Err(failure) => return Err(failure),
             };
-            let part = Part::new(name, folder, place, here, there);
+            let mut part = Part::new(name, folder, place, here, there);
+            part.is_keeping |= self.scope.is_drain;
             let drains = drains && part.place.drained != part.place.server;
             let questions = Questions {
                 since: part.place.server.is_some() && !is_same,
@@ -303,11 +304,18 @@ impl Run<'_> {
     fn settle(&mut self, parts: &[Part]) -> Result<bool, Failure> {
         let mut again = false;
         for part in parts {
-            let place: &mut Place = self.mirror.state.place_mut(&part.name);
             again |= part.is_cut || part.is_asked || part.is_behind;
             if part.is_behind {
                 continue;
             }
+            if !self.mirror.state.has_room(&part.name, part.missing.len()) {
+                self.tally.miss(format!(
+                    "{}: more than {MAX_MISSING} messages did not come: what the server lists of this folder is asked for again by the next run",
+                    part.name
+                ));
+                continue;
+            }
+            let place: &mut Place = self.mirror.state.place_mut(&part.name);
             place.server = Some(part.end);
             place.missing.clone_from(&part.missing);
             place.since = self.scope.since;

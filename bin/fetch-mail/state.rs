@@ -13,6 +13,9 @@ use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::touch::{Added, Said};
 
+/// Messages that did not come and are kept in mind, of all folders.
+pub const MAX_MISSING: usize = 100_000;
+
 /// The state, as it is on the disk or is to come there.
 #[derive(Debug)]
 pub struct State {
@@ -207,6 +210,14 @@ impl State {
     /// The folders of which something is known.
     pub fn names(&self) -> impl Iterator<Item = &FolderName> {
         self.places.keys()
+    }
+
+    /// Whether so many messages of a folder that did not come can be kept in mind,
+    /// beside those of the others.
+    pub fn has_room(&self, folder: &FolderName, missing: usize) -> bool {
+        let others = self.places.iter().filter(|(name, _)| *name != folder);
+        let others = others.map(|(_, place)| place.missing.len());
+        others.fold(missing, usize::saturating_add) <= MAX_MISSING || missing == 0
     }
 
     /// Nothing is known of a folder any more.

@@ -12,6 +12,11 @@ use crate::state::Place;
 pub const MAX_TOUCHES: usize = 1 << 19;
 /// The same where a list is compared with all that is here, and must be whole.
 pub const MAX_COMPARED: usize = 1 << 22;
+/// Different flags that a list may name of one message, which has 105 at most, by
+/// ima-mailbox(5).
+pub const MAX_FLAGS: usize = 128;
+/// So many flags take the room of a message.
+const FLAGS_A_MESSAGE: usize = 8;
 
 /// A list of changes, as it is told.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct List<'a> {
     place: &'a Place,
     most: usize,
     is_cuttable: bool,
+    /// Flags that it names, of all messages.
+    flags: usize,
     /// What it says.
     pub touches: Touches,
     /// Whether there is more behind.
@@ -54,6 +61,7 @@ impl<'a> List<'a> {
             place,
             most,
             is_cuttable,
+            flags: 0,
             touches: Touches::new(),
             is_cut: false,
             upto: since,
@@ -82,7 +90,12 @@ impl<'a> List<'a> {
             }
         }
         let digest = entry.digest();
-        if self.touches.len() >= self.most
+        let room = self
+            .touches
+            .len()
+            .saturating_add(self.flags / FLAGS_A_MESSAGE);
+        if room >= self.most
+            && !self.touches.is_empty()
             && !self.touches.contains_key(&digest)
             && self.upto != Some(*token)
         {
@@ -93,7 +106,13 @@ impl<'a> List<'a> {
             return Ok(());
         }
         let touch = self.touches.entry(digest).or_default();
+        let before = touch.flags.len();
         touch.take(entry, |said| self.place.sent.hold(digest, said));
+        let now = touch.flags.len();
+        if now > MAX_FLAGS {
+            return Err(Failure::TooManyFlags(self.name.clone()));
+        }
+        self.flags = self.flags.saturating_add(now).saturating_sub(before);
         self.upto = Some(*token);
         Ok(())
     }
@@ -116,5 +135,65 @@ impl<'a> List<'a> {
             return Err(Failure::List(self.name.clone()));
         }
         Ok(Listed::Upto(if self.is_cut { last } else { end }))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use ima_message::{Entry, Token};
+    use ima_proto::imrp::{Change, Synced};
+
+    use super::{FLAGS_A_MESSAGE, List, Listed, MAX_FLAGS};
+    use crate::failure::Failure;
+    use crate::state::Place;
+
+    fn change(line: &str, offset: u64) -> Change {
+        let token: Token = format!("6f0c9a1b2d3e4f50.{offset}").parse().unwrap();
+        Change {
+            entry: Entry::parse(line.as_bytes()).unwrap(),
+            token,
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_more_flags_than_it_can_have() {
+        let (name, place) = ("inbox".parse().unwrap(), Place::default());
+        let digest = "ab".repeat(32);
+        for (flags, is_taken) in [(MAX_FLAGS, true), (MAX_FLAGS + 1, false)] {
+            let mut list = List::new(&name, &place, None, 10_000, true);
+            for flag in 0..flags {
+                // Whether it is set or removed: it takes its room.
+                let sign = if flag % 2 == 0 { '+' } else { '-' };
+                let line = format!("flag {digest} {sign}f{flag}");
+                list.take(&change(&line, 100));
+            }
+            let end = Synced::Upto("6f0c9a1b2d3e4f50.200".parse().unwrap());
+            match list.end(end) {
+                Ok(_) => assert!(is_taken),
+                Err(failure) => {
+                    assert!(!is_taken && matches!(failure, Failure::TooManyFlags(_)));
+                    assert_eq!(failure.exit().code(), 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_flags_cut_a_list_as_many_messages_do() {
+        let (name, place) = ("inbox".parse().unwrap(), Place::default());
+        let mut list = List::new(&name, &place, None, 4, true);
+        for message in 1..=2_u64 {
+            let digest = format!("{message:064x}");
+            for flag in 0..4 * FLAGS_A_MESSAGE {
+                let line = format!("flag {digest} +f{flag}");
+                list.take(&change(&line, 100 * message));
+            }
+        }
+        assert!(list.is_cut);
+        assert_eq!(list.touches.len(), 1);
+        let end = Synced::Upto("6f0c9a1b2d3e4f50.900".parse().unwrap());
+        let cut = "6f0c9a1b2d3e4f50.100".parse().unwrap();
+        assert_eq!(list.end(end).unwrap(), Listed::Upto(cut));
     }
 }

@@ -4,6 +4,7 @@ mod both_ways;
 mod cuts;
 mod documents;
 mod hostile;
+mod keeping;
 mod logins;
 mod mirroring;
 mod places;
@@ -131,9 +132,13 @@ impl Place {
         Identity::made(&self.site, "b.test")
     }
 
-    /// What lies in `.fetch-mail/partial`.
+    /// What lies in `.fetch-mail/partial`; nothing where no login has succeeded yet.
     pub fn partials(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.mail().join(".fetch-mail/partial")).unwrap();
+        let partial = self.mail().join(".fetch-mail/partial");
+        if !partial.exists() {
+            return Vec::new();
+        }
+        let entries = fs::read_dir(partial).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ima_mailbox::MailboxError;
-use ima_message::MessageDigest;
+use ima_message::{Address, MessageDigest};
 use ima_mime::maildir::MaildirError;
 
 /// Why files and folders were not brought together.
@@ -22,6 +22,19 @@ pub enum Fault {
     /// A folder of a mailbox stands where a Maildir is to be.
     #[error("{}: this is a folder of a mailbox and cannot be a Maildir as well; name another directory", .0.display())]
     Folder(PathBuf),
+    /// A Maildir of another account.
+    #[error("{}: this Maildir holds the mail of {of}, and the mail here is {wanted}'s; name a directory for it with --maildir", .maildir.display())]
+    Others {
+        /// The Maildir.
+        maildir: PathBuf,
+        /// Whose.
+        of: Box<Address>,
+        /// Whose mail is fetched.
+        wanted: Box<Address>,
+    },
+    /// A file is the only one that is left of a message, and not as it was written.
+    #[error("{}: its message is in no folder any more and cannot be read from it; it is left there: look at it, then remove or import it", .0.display())]
+    Changed(PathBuf),
     /// A message here is damaged, or not whole.
     #[error("{digest} cannot be written into the Maildir {}: `ima-mailbox check` says what is wrong", .maildir.display())]
     Damaged {

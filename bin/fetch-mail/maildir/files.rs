@@ -12,6 +12,8 @@ use ima_mime::exported_digest;
 use ima_mime::maildir::{Mail, Maildir, Place, digest_of};
 
 use super::fault::Fault;
+use super::is_trashed;
+use super::mark::Mark;
 
 /// How much of a file that is not called by us is looked at.
 const LOOKED_AT: u64 = 64 << 10;
@@ -19,7 +21,10 @@ const LOOKED_AT: u64 = 64 << 10;
 /// as a file system counts it; in nanoseconds.
 const SETTLED: u64 = 2_000_000_000;
 
-/// Files by messages; where there are several of one, that in `cur`.
+/// How often a Maildir is listed at most where files are missed.
+const LISTINGS: usize = 3;
+
+/// Files by messages; where there are several of one, that which is to be taken for it.
 pub(super) type Files = BTreeMap<MessageDigest, Mail>;
 
 /// When directories changed last, in nanoseconds since 1970.
@@ -53,22 +58,41 @@ impl Times {
     }
 }
 
-/// Lists a Maildir. A file that is not called by us is looked into: a mail program
-/// gives another name to what it saves in another folder.
-pub(super) fn list(maildir: &Maildir) -> Result<Files, Fault> {
+/// Lists a Maildir, and again where a file of its mark is missed: a mail program may
+/// be renaming it. A file that is not called by us is looked into: a mail program
+/// gives another name to what it saves in another folder. Gives other files of the
+/// same messages as well, where they are called by us.
+pub(super) fn list(maildir: &Maildir, mark: Option<&Mark>) -> Result<(Files, Vec<Mail>), Fault> {
+    let (mut files, mut others) = list_once(maildir)?;
+    for _ in 1..LISTINGS {
+        let mut marked = mark.iter().flat_map(|mark| mark.files.keys());
+        if marked.all(|digest| files.contains_key(digest)) {
+            break;
+        }
+        let (again, others_again) = list_once(maildir)?;
+        files.extend(again);
+        others = others_again;
+    }
+    Ok((files, others))
+}
+
+fn list_once(maildir: &Maildir) -> Result<(Files, Vec<Mail>), Fault> {
     let mut files = Files::new();
+    let mut others = Vec::new();
     for mail in maildir.mails()? {
         let digest = match digest_of(&mail.name) {
             Some(digest) => Some(digest),
             None => look_into(&maildir.path_of(&mail)),
         };
         let Some(digest) = digest else { continue };
-        let known = files.get(&digest);
-        if known.is_none_or(|known| known.place == Place::New) {
-            files.insert(digest, mail);
-        }
+        let rank = |mail: &Mail| (is_trashed(mail), mail.place, mail.name.len());
+        let other = match files.get(&digest) {
+            Some(known) if rank(known) >= rank(&mail) => Some(mail),
+            _ => files.insert(digest, mail),
+        };
+        others.extend(other.filter(|other| digest_of(&other.name).is_some()));
     }
-    Ok(files)
+    Ok((files, others))
 }
 
 /// What cannot be read is not ours.

@@ -2,11 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ima_mailbox::Folder;
-use ima_message::{HeaderBlock, MessageDigest, Part, ReadError};
+use ima_message::{DateTime, HeaderBlock, MessageDigest, Part, ReadError};
+use ima_mime::maildir::{Mail, Maildir, flags_of};
 use ima_mime::{Defaults, Imported};
+
+use super::fault::Fault;
+use super::kept;
 
 /// A message, open, all of whose files are there and have their lengths.
 pub(super) struct Stored<'a> {
@@ -67,8 +72,27 @@ fn damage(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+/// Puts a message into a folder again, from its file. Says whether that gave it.
+pub(super) fn restore(
+    folder: &Folder,
+    digest: MessageDigest,
+    maildir: &Maildir,
+    file: &Mail,
+) -> Result<bool, Fault> {
+    let path = maildir.path_of(file);
+    let arrived = fs::metadata(&path).map_or(0, |data| data.mtime().max(0));
+    let (Some(imported), Some(arrived)) = (read(&path, digest), DateTime::utc(arrived)) else {
+        return Ok(false);
+    };
+    let mut batch = folder.batch_of_user()?;
+    let flags = kept(&flags_of(&file.name));
+    batch.stage_flagged(imported.header(), &mut imported.data(), arrived, flags)?;
+    batch.commit()?;
+    Ok(true)
+}
+
 /// The message that a file was written from, if nobody changed it.
-pub(super) fn read(path: &Path, digest: MessageDigest) -> Option<Imported> {
+fn read(path: &Path, digest: MessageDigest) -> Option<Imported> {
     let octets = fs::read(path).ok()?;
     let imported = ima_mime::read_rfc5322(&octets, &Defaults::default()).ok()?;
     (imported.header().digest() == digest).then_some(imported)

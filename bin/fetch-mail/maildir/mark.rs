@@ -1,7 +1,8 @@
 //! The mark of a Maildir, `.fetch-mail` in it: what a run left there.
 //!
 //! ```text
-//! mark    = "fetch-mail-maildir 1 " token LF *(times / file / strange)
+//! mark    = "fetch-mail-maildir 2 " token LF account *(times / file / strange)
+//! account = "account " address LF            ; whose mail it is
 //! times   = "times " new SP cur LF           ; when the directories changed last, in ns
 //! file    = "file " digest SP "-" *letter LF ; a file, and its flags
 //! strange = "strange " digest LF             ; a file that is no message's of the folder
@@ -9,23 +10,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 
-use ima_message::{MessageDigest, Token, text};
+use ima_message::{Address, MessageDigest, Token, text};
 
 use super::fault::Fault;
 use super::files::Times;
 
 const NAME: &str = ".fetch-mail";
 const NEW_NAME: &str = ".fetch-mail.new";
-const BEGINS: &str = "fetch-mail-maildir 1 ";
+const BEGINS: &str = "fetch-mail-maildir 2 ";
+/// Octets in which the account stands.
+const MAX_BEGINNING: u64 = 4096;
 
 /// What a run left in a Maildir.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     /// How far the folder's journal was read.
     pub(super) token: Token,
+    /// Whose mail it is.
+    pub(super) account: Address,
     /// When the directories had changed last, where that is certain.
     pub(super) times: Option<Times>,
     /// Messages that have a file, and the letters of its flags.
@@ -46,6 +51,30 @@ impl Mark {
         }
     }
 
+    /// Whether a Maildir has a mark, of whatever format.
+    pub(super) fn is_there(maildir: &Path) -> bool {
+        fs::symlink_metadata(maildir.join(NAME)).is_ok()
+    }
+
+    /// Whose mail a Maildir holds; `None` where it has no mark.
+    pub(super) fn account_of(maildir: &Path) -> Result<Option<Address>, Fault> {
+        let path = maildir.join(NAME);
+        let mut lines = match File::open(&path) {
+            Ok(file) => BufReader::new(file.take(MAX_BEGINNING)).lines(),
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+                    _ => Err(Fault::io("read", path)(error)),
+                };
+            }
+        };
+        let mut line = || lines.next().and_then(Result::ok);
+        let begins = line().is_some_and(|line| line.starts_with(BEGINS));
+        let account = line().filter(|_| begins);
+        let account = account.as_deref().and_then(account_in);
+        Ok(account)
+    }
+
     /// Puts it in the place of the old one, durably.
     pub(super) fn write(&self, maildir: &Path) -> Result<(), Fault> {
         let (path, new) = (maildir.join(NAME), maildir.join(NEW_NAME));
@@ -59,7 +88,11 @@ impl Mark {
     }
 
     fn to_text(&self) -> String {
-        let mut text = format!("{BEGINS}{}\n", self.token);
+        let mut text = format!(
+            "{BEGINS}{}\naccount {}\n",
+            self.token,
+            self.account.canonical()
+        );
         if let Some(times) = self.times {
             text += &format!("times {} {}\n", times.new, times.cur);
         }
@@ -76,8 +109,10 @@ impl Mark {
         // A line without its end was not written whole.
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let token = lines.next()?.strip_prefix(BEGINS)?.parse().ok()?;
+        let account = account_in(lines.next()?)?;
         let mut mark = Self {
             token,
+            account,
             times: None,
             files: BTreeMap::new(),
             strange: BTreeSet::new(),
@@ -105,6 +140,10 @@ impl Mark {
     }
 }
 
+fn account_in(line: &str) -> Option<Address> {
+    Address::parse(line.strip_prefix("account ")?).ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
@@ -115,6 +154,7 @@ mod tests {
         let digest = |hex: &str| hex.repeat(32).parse().unwrap();
         let mark = Mark {
             token: "6f0c9a1b2d3e4f50.256".parse().unwrap(),
+            account: Address::parse("bob@b.test").unwrap(),
             times: Some(Times { new: 1, cur: 2 }),
             files: [
                 (digest("ab"), String::new()),

@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ima_mailbox::{Act, Folder, Mailbox};
-use ima_message::{DateTime, FlagChange, FolderName, MessageDigest};
-use ima_mime::maildir::{Mail, Maildir, flag_of, flags_of, letters};
+use ima_message::{Address, FlagChange, FolderName, MessageDigest};
+use ima_mime::maildir::{Mail, Maildir, flag_of, flags_of};
 
 use super::fault::Fault;
 use super::files::{self, Files, Times};
 use super::mark::Mark;
-use super::{Live, Taken, mail};
+use super::{Live, Seen, Taken, is_trashed, kept_letters, mail};
 
 /// A folder whose files have changed.
 struct Changed {
@@ -30,63 +29,81 @@ struct Changed {
 /// Messages whose files went from one Maildir to another.
 type Moves = BTreeMap<(FolderName, FolderName), Vec<MessageDigest>>;
 
-pub(super) fn take(root: &Path, mailbox: &Mailbox) -> Result<Taken, Fault> {
+pub(super) fn take(root: &Path, mailbox: &Mailbox, account: &Address) -> Result<Taken, Fault> {
+    refuse_others(root, account)?;
+    let names = mailbox.names()?;
     let mut taken = Taken {
         root: root.to_owned(),
+        account: account.clone(),
+        is_new: names.is_empty(),
         seen: BTreeMap::new(),
         faults: Vec::new(),
     };
-    let changed = look(root, mailbox, &mut taken)?;
-    // What is gone may be in a folder that could not be read: then nothing is
-    // taken over this time.
-    if !taken.faults.is_empty() {
-        return Ok(taken);
+    let mut changed = Vec::new();
+    for name in names {
+        let seen = taken.seen.entry(name.clone()).or_default();
+        match look(root, mailbox, name, seen) {
+            Ok(one) => changed.extend(one),
+            Err(fault) => {
+                seen.is_unread = true;
+                taken.faults.push(fault);
+            }
+        }
     }
-    // Something may have gone from one Maildir only where one with a mark changed.
-    if changed.iter().any(|one| one.mark.is_some()) {
-        move_and_copy(root, mailbox, &changed)?;
-    }
+    move_and_copy(root, mailbox, &changed, &mut taken.faults)?;
     for one in changed {
-        let seen = taken.seen.entry(one.name).or_default();
+        let seen = taken.seen.entry(one.name.clone()).or_default();
+        seen.trashed = flag_and_delete(&one)?;
         seen.files = Some(one.files);
     }
     Ok(taken)
 }
 
-/// Lists the Maildirs that have changed since their marks were made, and those
-/// without one.
-fn look(root: &Path, mailbox: &Mailbox, taken: &mut Taken) -> Result<Vec<Changed>, Fault> {
-    let mut changed = Vec::new();
-    for name in mailbox.names()? {
-        let path = root.join(name.as_str());
-        let (Some(maildir), Some(folder)) = (Maildir::open(&path), mailbox.folder(&name)?) else {
-            continue;
-        };
-        let mark = Mark::read(&path)?;
-        let times = Times::of(&path)?;
-        let seen = taken.seen.entry(name.clone()).or_default();
-        seen.mark.clone_from(&mark);
-        if mark.as_ref().is_some_and(|mark| mark.times == Some(times)) {
-            continue;
+/// Refuses a directory in which a Maildir holds another's mail.
+fn refuse_others(root: &Path, account: &Address) -> Result<(), Fault> {
+    for name in entries(root)? {
+        let maildir = root.join(name);
+        if let Some(of) = Mark::account_of(&maildir)?
+            && of != *account
+        {
+            let (of, wanted) = (Box::new(of), Box::new(account.clone()));
+            return Err(Fault::Others {
+                maildir,
+                of,
+                wanted,
+            });
         }
-        let files = files::list(&maildir)?;
-        let now = match folder.live(None) {
-            Ok(now) => now.unwrap_or_default(),
-            Err(fault) => {
-                taken.faults.push(fault.into());
-                continue;
-            }
-        };
-        changed.push(Changed {
-            name,
-            folder,
-            maildir,
-            files,
-            mark,
-            now,
-        });
     }
-    Ok(changed)
+    Ok(())
+}
+
+/// Lists a Maildir that has changed since its mark was made, or has none.
+fn look(
+    root: &Path,
+    mailbox: &Mailbox,
+    name: FolderName,
+    seen: &mut Seen,
+) -> Result<Option<Changed>, Fault> {
+    let path = root.join(name.as_str());
+    let (Some(maildir), Some(folder)) = (Maildir::open(&path), mailbox.folder(&name)?) else {
+        return Ok(None);
+    };
+    let mark = Mark::read(&path)?;
+    let times = Times::of(&path)?;
+    seen.mark.clone_from(&mark);
+    if mark.as_ref().is_some_and(|mark| mark.times == Some(times)) {
+        return Ok(None);
+    }
+    let (files, _) = files::list(&maildir, mark.as_ref())?;
+    let now = folder.live(None)?.unwrap_or_default();
+    Ok(Some(Changed {
+        name,
+        folder,
+        maildir,
+        files,
+        mark,
+        now,
+    }))
 }
 
 /// Messages whose files are gone.
@@ -97,7 +114,12 @@ fn gone(one: &Changed) -> impl Iterator<Item = MessageDigest> {
         .copied()
 }
 
-fn move_and_copy(root: &Path, mailbox: &Mailbox, changed: &[Changed]) -> Result<(), Fault> {
+fn move_and_copy(
+    root: &Path,
+    mailbox: &Mailbox,
+    changed: &[Changed],
+    faults: &mut Vec<Fault>,
+) -> Result<(), Fault> {
     // Where files are whose messages are not in the folder.
     let mut arrived: BTreeMap<MessageDigest, Vec<(FolderName, Mail)>> = BTreeMap::new();
     let mut gone_from: BTreeMap<MessageDigest, Vec<FolderName>> = BTreeMap::new();
@@ -109,28 +131,26 @@ fn move_and_copy(root: &Path, mailbox: &Mailbox, changed: &[Changed]) -> Result<
     for one in changed {
         for (digest, file) in &one.files {
             // Without a mark a file may have been there all the time.
-            let was_there = one.mark.as_ref().is_none_or(|mark| {
-                mark.files.contains_key(digest) || mark.strange.contains(digest)
-            });
-            let is_news = !was_there || gone_from.contains_key(digest);
+            let is_news = match &one.mark {
+                Some(mark) if mark.files.contains_key(digest) => false,
+                Some(mark) if !mark.strange.contains(digest) => true,
+                _ => gone_from.contains_key(digest),
+            };
             if is_news && !one.now.contains_key(digest) {
                 let place = (one.name.clone(), file.clone());
                 arrived.entry(*digest).or_default().push(place);
             }
         }
     }
-    if !gone_from.is_empty() {
-        for (name, files) in beside(root, mailbox)? {
-            for (digest, file) in files {
-                if gone_from.contains_key(&digest) {
-                    let places = arrived.entry(digest).or_default();
-                    places.push((name.clone(), file));
-                }
+    for (name, is_new, files) in beside(root, mailbox, !gone_from.is_empty(), faults)? {
+        for (digest, file) in files {
+            if is_new || gone_from.contains_key(&digest) {
+                let places = arrived.entry(digest).or_default();
+                places.push((name.clone(), file));
             }
         }
     }
     let mut moves = Moves::new();
-    let mut moved: BTreeSet<(FolderName, MessageDigest)> = BTreeSet::new();
     let mut flags: BTreeMap<FolderName, Vec<Act>> = BTreeMap::new();
     for (&digest, places) in &arrived {
         let mut froms = gone_from
@@ -151,10 +171,7 @@ fn move_and_copy(root: &Path, mailbox: &Mailbox, changed: &[Changed]) -> Result<
                 .or_default()
                 .push(Act::Flag { digest, changes });
             match from {
-                Some(from) => {
-                    moved.insert((from.clone(), digest));
-                    moves.entry((from, to.clone())).or_default().push(digest);
-                }
+                Some(from) => moves.entry((from, to.clone())).or_default().push(digest),
                 None => copy(mailbox, digest, to)?,
             }
         }
@@ -174,9 +191,6 @@ fn move_and_copy(root: &Path, mailbox: &Mailbox, changed: &[Changed]) -> Result<
         if let Some(folder) = mailbox.folder(&to)? {
             folder.apply(&acts)?;
         }
-    }
-    for one in changed {
-        flag_and_delete(one, |digest| moved.contains(&(one.name.clone(), digest)))?;
     }
     Ok(())
 }
@@ -200,79 +214,95 @@ fn copy(mailbox: &Mailbox, digest: MessageDigest, to: &FolderName) -> Result<(),
 }
 
 /// Maildirs beneath the directory that are no folder's: a mail program makes them
-/// for what is saved there.
-fn beside(root: &Path, mailbox: &Mailbox) -> Result<Vec<(FolderName, Files)>, Fault> {
+/// for what is saved there. Those with a mark, which had a folder, are listed where
+/// files are gone. Says of each whether it is without a mark.
+fn beside(
+    root: &Path,
+    mailbox: &Mailbox,
+    is_gone: bool,
+    faults: &mut Vec<Fault>,
+) -> Result<Vec<(FolderName, bool, Files)>, Fault> {
     let known: BTreeSet<FolderName> = mailbox.names()?.into_iter().collect();
     let mut found = Vec::new();
-    let entries = fs::read_dir(root).map_err(Fault::io("read", root))?;
-    let names: Result<Vec<OsString>, _> =
-        entries.map(|entry| entry.map(|e| e.file_name())).collect();
-    for name in names.map_err(Fault::io("read", root))? {
+    for name in entries(root)? {
         let folder = name
             .to_str()
             .and_then(|name| name.parse::<FolderName>().ok());
         let Some(folder) = folder.filter(|folder| !known.contains(folder)) else {
             continue;
         };
-        if let Some(maildir) = Maildir::open(&root.join(&name)) {
-            found.push((folder, files::list(&maildir)?));
+        let path = root.join(&name);
+        let is_new = !Mark::is_there(&path);
+        if let Some(maildir) = Maildir::open(&path).filter(|_| is_new || is_gone) {
+            match files::list(&maildir, None) {
+                Ok((files, _)) => found.push((folder, is_new, files)),
+                Err(fault) => faults.push(fault),
+            }
         }
     }
     Ok(found)
 }
 
+/// The names in a directory.
+fn entries(directory: &Path) -> Result<Vec<OsString>, Fault> {
+    let names = fs::read_dir(directory).and_then(|entries| {
+        entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect()
+    });
+    names.map_err(Fault::io("read", directory))
+}
+
 /// Flags that were changed are changed in the folder; messages whose files are
-/// gone are deleted there, unless something was changed about them there since.
-fn flag_and_delete(one: &Changed, is_moved: impl Fn(MessageDigest) -> bool) -> Result<(), Fault> {
+/// trashed are deleted there, unless something was changed about them there since.
+/// Gives those of which the letter is done with. A Maildir without its mark says
+/// nothing.
+fn flag_and_delete(one: &Changed) -> Result<BTreeSet<MessageDigest>, Fault> {
+    let mut trashed = BTreeSet::new();
     let Some(mark) = &one.mark else {
-        return Ok(());
+        return Ok(trashed);
     };
     let mut acts = Vec::new();
-    for (&digest, before) in &mark.files {
-        match (one.files.get(&digest), one.now.get(&digest)) {
-            (Some(file), now) => {
+    for (&digest, file) in &one.files {
+        let before = mark.files.get(&digest);
+        match (one.now.get(&digest), before) {
+            (Some(now), _) if is_trashed(file) => {
+                let is_changed = before.is_some_and(|before| kept_letters(&now.flags) != *before);
+                // A name that is there no more says nothing: it was renamed.
+                if fs::symlink_metadata(one.maildir.path_of(file)).is_ok() {
+                    trashed.insert(digest);
+                    // Changed there: it is kept.
+                    acts.extend((!is_changed).then_some(Act::Delete { digest }));
+                }
+            }
+            (None, Some(_)) if is_trashed(file) => {
+                trashed.insert(digest);
+            }
+            (now, Some(before)) => {
                 let changes = changes(file, before);
                 match now {
                     _ if changes.is_empty() => {}
                     Some(_) => acts.push(Act::Flag { digest, changes }),
                     // Deleted there, and changed here: it is kept.
-                    None => restore(one, digest, file)?,
+                    None => {
+                        mail::restore(&one.folder, digest, &one.maildir, file)?;
+                    }
                 }
             }
-            (None, Some(_)) if is_moved(digest) => {}
-            // Changed there: it is kept, and gets its file again.
-            (None, Some(now)) if letters(&now.flags) != *before => {}
-            (None, Some(_)) => acts.push(Act::Delete { digest }),
-            (None, None) => {}
+            (_, None) => {}
         }
     }
     one.folder.apply(&acts)?;
-    Ok(())
+    Ok(trashed)
 }
 
 /// What was changed of the flags that have letters.
 fn changes(file: &Mail, before: &str) -> Vec<FlagChange> {
-    let now = letters(&flags_of(&file.name));
+    let now = kept_letters(&flags_of(&file.name));
     let set = now.chars().filter(|letter| !before.contains(*letter));
     let removed = before.chars().filter(|letter| !now.contains(*letter));
     let change = |letter, set| flag_of(letter).map(|flag| FlagChange { flag, set });
     set.filter_map(|letter| change(letter, true))
         .chain(removed.filter_map(|letter| change(letter, false)))
         .collect()
-}
-
-/// Puts a message into the folder again, from its file.
-fn restore(one: &Changed, digest: MessageDigest, file: &Mail) -> Result<(), Fault> {
-    let path = one.maildir.path_of(file);
-    let Some(imported) = mail::read(&path, digest) else {
-        return Ok(());
-    };
-    let arrived = fs::metadata(&path).map_or(0, |data| data.mtime().max(0));
-    if let Some(arrived) = DateTime::utc(arrived) {
-        let mut batch = one.folder.batch_of_user()?;
-        let data = &mut imported.data();
-        batch.stage_flagged(imported.header(), data, arrived, flags_of(&file.name))?;
-        batch.commit()?;
-    }
-    Ok(())
 }

@@ -221,6 +221,7 @@ impl Facts {
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::State;
+    use crate::state::MAX_MISSING;
 
     const D: &str = "3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f3b1f";
     const BEGIN: &str = "fetch-mail 2\naddress bob@b.test\n";
@@ -242,6 +243,24 @@ mod tests {
         ] {
             let text = format!("{BEGIN}{text}");
             assert_eq!(State::parse(text.as_bytes()).unwrap().to_text(), text);
+        }
+    }
+
+    #[test]
+    fn what_did_not_come_is_kept_in_mind_as_long_as_there_is_room() {
+        let missing = (0..100).map(|n| format!("missing {n:064x} 2026-11-22T09:30:02Z 1\n"));
+        let missing: String = missing.collect();
+        let text = format!("{BEGIN}folder a - -\n{missing}folder b - -\n");
+        let state = State::parse(text.as_bytes()).unwrap();
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        for (folder, count, has_room) in [
+            (&a, MAX_MISSING, true),
+            (&a, MAX_MISSING + 1, false),
+            (&b, MAX_MISSING - 100, true),
+            (&b, MAX_MISSING - 99, false),
+            (&b, 0, true),
+        ] {
+            assert_eq!(state.has_room(folder, count), has_room, "{count}");
         }
     }
 

@@ -12,6 +12,7 @@ mod exact;
 mod letter;
 mod names;
 mod parts;
+mod room;
 mod section;
 
 use std::borrow::Cow;
@@ -21,11 +22,17 @@ use ima_message::{Address, HeaderBlock};
 pub use error::ImportError;
 pub use letter::STAND_IN_HOST;
 
+use entity::Leaves;
 use parts::Parts;
+use room::Room;
 use section::{Section, split};
 
 /// How deep entities may lie in one another.
 pub const MAX_DEPTH: usize = 32;
+/// All parts together have at most so many times the octets of the mail, and
+const MAX_GROWTH: usize = 3;
+/// so many more.
+const MAX_GROWTH_BEYOND: usize = 1 << 20;
 /// Octets of a header section.
 const MAX_SECTION: usize = 1 << 20;
 
@@ -60,7 +67,10 @@ impl Imported {
 }
 
 /// Reads a message of RFC 5322, whose lines end with LF or with CR LF; a line
-/// `From …` before it is passed over. Three times the message is held at most.
+/// `From …` before it is passed over.
+/// Beside the message, its parts are held twice at most, which are no more than
+/// three times the message and 1 MiB, and a copy of it where its lines end with
+/// CR LF.
 ///
 /// A message that [`write_rfc5322`](crate::write_rfc5322) wrote, that nobody
 /// changed and that was sent nowhere, is the message that it was.
@@ -68,6 +78,7 @@ impl Imported {
 /// # Errors
 /// Where it does not begin with a header field, or passes a bound.
 pub fn read_rfc5322(octets: &[u8], defaults: &Defaults) -> Result<Imported, ImportError> {
+    let room = Room::of(octets.len());
     let octets = unix_lines(octets);
     let (section, body) = split(without_from_line(&octets));
     if section.len() > MAX_SECTION {
@@ -77,13 +88,14 @@ pub fn read_rfc5322(octets: &[u8], defaults: &Defaults) -> Result<Imported, Impo
     if section.is_empty() {
         return Err(ImportError::NoHeader);
     }
-    let mut leaves = Vec::new();
+    let mut leaves = Leaves::within(room);
     entity::walk(&section, body, &mut leaves)?;
-    if let Some(imported) = exact::read(&section, &leaves) {
+    let leaves = leaves.found;
+    if let Some(imported) = exact::read(&section, &leaves, room) {
         return Ok(imported);
     }
-    let mut parts = Parts::of(leaves);
-    parts.keep_header(&section);
+    let mut parts = Parts::of(leaves, room)?;
+    parts.keep_header(&section)?;
     let header = letter::compose(&section, &parts, defaults)?;
     Ok(Imported {
         header,

@@ -322,6 +322,79 @@ fn what_a_signature_is_over_is_kept() {
     assert_eq!(found[2].0, "application/pgp-signature name=signature.asc");
 }
 
+/// Once each of entities that lay in one another was attached with all that was in it.
+#[test]
+fn of_signed_entities_in_one_another_the_outermost_is_kept() {
+    let mut mail = String::new();
+    for level in 0..30 {
+        mail += &format!("Content-Type: multipart/signed; boundary=b{level}\n\n--b{level}\n");
+    }
+    mail += "Content-Type: application/x\n\n";
+    mail += &"x\n".repeat(1 << 20);
+    let imported = import(mail.as_bytes());
+    let found = parts(&imported);
+    let is_signed = |(line, _): &&(String, Vec<u8>)| line.ends_with("name=signed-part");
+    assert_eq!(found.iter().filter(is_signed).count(), 1);
+    assert!(imported.data().len() < 3 * mail.len());
+    // One beside another is outermost as well.
+    let one = "--x\nContent-Type: multipart/signed; boundary=y\n\n--y\n\nt\n--y--\n";
+    let two = format!("Content-Type: multipart/mixed; boundary=x\n\n{one}{one}--x--\n");
+    let found = parts(&import(two.as_bytes()));
+    assert_eq!(found.iter().filter(is_signed).count(), 2);
+}
+
+#[test]
+fn parts_of_many_more_octets_than_the_mail_are_refused() {
+    // Each line becomes two octets where it is signed, and each octet three as a text.
+    let grown = |octets: usize| {
+        let mut mail = b"Content-Type: multipart/signed; boundary=x\n\n--x\n\
+            Content-Type: text/plain; charset=windows-1252\n\n"
+            .to_vec();
+        mail.extend(std::iter::repeat_n(b'\x80', octets));
+        read_rfc5322(&mail, &Defaults::default())
+    };
+    assert_eq!(grown(2 << 20).unwrap_err(), ImportError::Growth);
+    assert!(grown(1 << 19).is_ok());
+    // One that names a part of its own again and again as what was exported.
+    let text = vec![b'x'; 1 << 16];
+    let mut digester = Digester::new();
+    digester.update(&text);
+    let media_type = ima_message::MediaType::parse("text/plain").unwrap();
+    let part = Part::new(media_type, text.len() as u64, digester.finish(), None);
+    let count = 200;
+    let mut block = String::from(
+        "ima: 1\nfrom: alice@a.test\ndeliver: bob@b.test\ndate: 2026-11-22T00:00:00Z\nid: 1@a.test\n",
+    );
+    for _ in 0..count {
+        block += &format!("part: {part}\n");
+    }
+    block += &format!("size: {}\n\n", count * text.len());
+    let header = HeaderBlock::parse(block.as_bytes()).unwrap();
+    let mut mail = Vec::new();
+    crate::export::write_fields(&header, &mut mail);
+    mail.extend(b"X-IMA-Header:\n ");
+    let mut lines = Vec::new();
+    crate::base64::write_lines(header.as_bytes(), &mut lines);
+    mail.extend(
+        lines
+            .trim_ascii_end()
+            .iter()
+            .flat_map(|&octet| match octet {
+                b'\n' => vec![octet, b' '],
+                _ => vec![octet],
+            }),
+    );
+    mail.push(b'\n');
+    mail.extend(b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n");
+    mail.extend(&text);
+    for _ in 1..count {
+        mail.extend(b"\n--x\n\n");
+    }
+    mail.extend(b"\n--x--\n");
+    let imported = import(&mail);
+    assert!(imported.data().len() < 4 * mail.len() + (1 << 20));
+}
+
 #[test]
 fn what_has_no_bound_is_refused() {
     let refused = |mail: &[u8]| read_rfc5322(mail, &Defaults::default()).unwrap_err();

@@ -30,7 +30,7 @@ fn neomutt(home: &Home, folder: &str, keys: &str) {
     let lines = format!(
         "set mbox_type=Maildir folder=\"{root}\" spoolfile=\"{root}/inbox\" sort=date-received\n\
          set header_cache=\"\" wait_key=no delete=yes confirmappend=no confirmcreate=no\n\
-         set move=no record=\"\" postponed=\"{root}/drafts\" auto_tag=no\n\
+         set move=no record=\"\" postponed=\"{root}/drafts\" auto_tag=no maildir_trash=yes\n\
          push {keys}<sync-mailbox><exit>\n"
     );
     fs::write(&config, lines).expect("written");

@@ -12,9 +12,9 @@ use crate::peer::office::Letter;
 use crate::site::{Server, code, stderr, stdout};
 
 /// bob's mailbox on the server, the mirror here, and another device of his.
-struct Both {
-    place: Place,
-    server: Server,
+pub struct Both {
+    pub place: Place,
+    pub server: Server,
 }
 
 /// By folder and message, the flags.
@@ -22,7 +22,7 @@ pub type Mail = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Both {
     /// With these folders beside the inbox.
-    fn new(folders: &[&str]) -> Both {
+    pub fn new(folders: &[&str]) -> Both {
         let place = Place::new();
         let mailbox = Mailbox::open(&place.b.mailbox("bob")).unwrap();
         for name in folders {
@@ -32,23 +32,23 @@ impl Both {
         Both { place, server }
     }
 
-    fn there(&self) -> PathBuf {
+    pub fn there(&self) -> PathBuf {
         self.place.b.mailbox("bob")
     }
 
     /// Delivers a letter to the server's inbox.
-    fn deliver(&self, text: &str, attachments: &[&[u8]]) -> MessageDigest {
+    pub fn deliver(&self, text: &str, attachments: &[&[u8]]) -> MessageDigest {
         let letter = self.place.letter(text, attachments);
         self.place.deliver("inbox", &letter);
         Letter::new(&letter).digest
     }
 
-    fn fetch(&self) {
+    pub fn fetch(&self) {
         self.place.fetch_well(self.server.address);
     }
 
     /// With further options.
-    fn fetch_with(&self, options: &[&str]) -> String {
+    pub fn fetch_with(&self, options: &[&str]) -> String {
         let mut command = self.place.command(self.server.address);
         let output = command.args(options).output().unwrap();
         assert_eq!((code(&output), stderr(&output)), (0, String::new()));
@@ -56,7 +56,7 @@ impl Both {
     }
 
     /// Both sides hold the same, and that is given.
-    fn same(&self) -> Mail {
+    pub fn same(&self) -> Mail {
         let (here, there) = (mail(&self.place.mail()), mail(&self.there()));
         assert_eq!(here, there);
         self.place.check();
@@ -80,14 +80,14 @@ pub fn mail(path: &std::path::Path) -> Mail {
     mail
 }
 
-fn act(path: &std::path::Path, folder: &str, act: Act) {
+pub fn act(path: &std::path::Path, folder: &str, act: Act) {
     let mailbox = Mailbox::open(path).unwrap();
     let folder = mailbox.folder(&folder.parse().unwrap()).unwrap().unwrap();
     let applied = folder.apply(&[act]).unwrap();
     assert!(applied.missing.is_empty());
 }
 
-fn flag(path: &std::path::Path, folder: &str, digest: MessageDigest, change: &str) {
+pub fn flag(path: &std::path::Path, folder: &str, digest: MessageDigest, change: &str) {
     let changes = vec![FlagChange {
         flag: change[1..].parse().unwrap(),
         set: change.starts_with('+'),
@@ -95,17 +95,17 @@ fn flag(path: &std::path::Path, folder: &str, digest: MessageDigest, change: &st
     act(path, folder, Act::Flag { digest, changes });
 }
 
-fn delete(path: &std::path::Path, folder: &str, digest: MessageDigest) {
+pub fn delete(path: &std::path::Path, folder: &str, digest: MessageDigest) {
     act(path, folder, Act::Delete { digest });
 }
 
-fn relocate(path: &std::path::Path, from: &str, digest: MessageDigest, to: &str) {
+pub fn relocate(path: &std::path::Path, from: &str, digest: MessageDigest, to: &str) {
     let mailbox = Mailbox::open(path).unwrap();
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
     mailbox.move_message(&from, digest, &to).unwrap();
 }
 
-fn flags(mail: &Mail, folder: &str, digest: MessageDigest) -> Option<Vec<String>> {
+pub fn flags(mail: &Mail, folder: &str, digest: MessageDigest) -> Option<Vec<String>> {
     mail[folder].get(&digest.to_string()).cloned()
 }
 

@@ -1,6 +1,7 @@
 //! The entities of a mail (RFC 2046), one behind the other.
 
 use super::error::ImportError;
+use super::room::Room;
 use super::section::{Section, split};
 use super::{MAX_DEPTH, MAX_SECTION};
 use crate::{base64, quoted_printable};
@@ -19,10 +20,20 @@ pub(super) struct Leaf<'a> {
     pub(super) is_signed_part: bool,
 }
 
+/// The leaves, as they are found.
+#[derive(Debug)]
+pub(super) struct Leaves<'a> {
+    /// In the order of the mail.
+    pub(super) found: Vec<Leaf<'a>>,
+    room: Room,
+}
+
 /// What is known on the way down.
 #[derive(Clone, Copy)]
 struct Place {
     depth: usize,
+    /// In an entity of which the signed octets are kept: they hold all that is in it.
+    is_signed: bool,
     alternative: Option<usize>,
     /// In `multipart/digest` a part without a type is a message.
     is_digest: bool,
@@ -31,15 +42,16 @@ struct Place {
 /// Collects the leaves of a mail. A `multipart/` without a part in it is a text.
 ///
 /// # Errors
-/// Where entities lie too deep in one another or are too many.
+/// Where entities lie too deep in one another, are too many or have too many octets.
 pub(super) fn walk<'a>(
     section: &Section<'a>,
     body: &'a [u8],
-    leaves: &mut Vec<Leaf<'a>>,
+    leaves: &mut Leaves<'a>,
 ) -> Result<(), ImportError> {
     let mut alternatives = 0;
     let place = Place {
         depth: 0,
+        is_signed: false,
         alternative: None,
         is_digest: false,
     };
@@ -51,7 +63,7 @@ fn entity<'a>(
     body: &'a [u8],
     place: Place,
     alternatives: &mut usize,
-    leaves: &mut Vec<Leaf<'a>>,
+    leaves: &mut Leaves<'a>,
 ) -> Result<(), ImportError> {
     if place.depth > MAX_DEPTH {
         return Err(ImportError::Depth);
@@ -75,6 +87,7 @@ fn entity<'a>(
     let subtype = subtype.unwrap_or_default();
     let mut inner = Place {
         depth: place.depth + 1,
+        is_signed: place.is_signed,
         alternative: place.alternative,
         is_digest: subtype == "digest",
     };
@@ -87,16 +100,14 @@ fn entity<'a>(
         if fields.len() > MAX_SECTION {
             return Err(ImportError::LongHeader);
         }
-        if subtype == "signed" && index == 0 {
-            push(
-                leaves,
-                Leaf {
-                    section: Section::default(),
-                    octets: with_cr_lf(child),
-                    alternative: None,
-                    is_signed_part: true,
-                },
-            )?;
+        inner.is_signed = place.is_signed || (subtype == "signed" && index == 0);
+        if inner.is_signed && !place.is_signed {
+            leaves.push(Leaf {
+                section: Section::default(),
+                octets: with_cr_lf(child),
+                alternative: None,
+                is_signed_part: true,
+            })?;
         }
         let parsed = Section::parse(fields);
         // A part that begins with no field is all body.
@@ -114,7 +125,7 @@ fn leaf<'a>(
     section: Section<'a>,
     body: &[u8],
     place: Place,
-    leaves: &mut Vec<Leaf<'a>>,
+    leaves: &mut Leaves<'a>,
 ) -> Result<(), ImportError> {
     let encoding = section
         .first("content-transfer-encoding")
@@ -129,24 +140,32 @@ fn leaf<'a>(
     if place.is_digest && section.first("content-type").is_none() {
         section = Section::parse(b"Content-Type: message/rfc822\n");
     }
-    push(
-        leaves,
-        Leaf {
-            section,
-            octets,
-            alternative: place.alternative,
-            is_signed_part: false,
-        },
-    )
+    leaves.push(Leaf {
+        section,
+        octets,
+        alternative: place.alternative,
+        is_signed_part: false,
+    })
 }
 
-/// One place stays for the header section.
-fn push<'a>(leaves: &mut Vec<Leaf<'a>>, leaf: Leaf<'a>) -> Result<(), ImportError> {
-    if leaves.len() + 1 >= MAX_PARTS {
-        return Err(ImportError::Parts);
+impl<'a> Leaves<'a> {
+    /// Takes no more than this room has.
+    pub(super) fn within(room: Room) -> Self {
+        Self {
+            found: Vec::new(),
+            room,
+        }
     }
-    leaves.push(leaf);
-    Ok(())
+
+    /// One place stays for the header section.
+    fn push(&mut self, leaf: Leaf<'a>) -> Result<(), ImportError> {
+        if self.found.len() + 1 >= MAX_PARTS {
+            return Err(ImportError::Parts);
+        }
+        self.room.take(leaf.octets.len())?;
+        self.found.push(leaf);
+        Ok(())
+    }
 }
 
 /// The entities between the lines of a boundary. What stands before the first

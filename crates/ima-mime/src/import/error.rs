@@ -3,7 +3,7 @@
 use ima_message::HeaderError;
 use ima_message::limits::{MAX_ADDRESSES, MAX_PARTS};
 
-use super::{MAX_DEPTH, MAX_SECTION};
+use super::{MAX_DEPTH, MAX_GROWTH, MAX_GROWTH_BEYOND, MAX_SECTION};
 
 /// A bound that a mail passes, or why it is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,11 @@ pub enum ImportError {
     /// Too many parts.
     #[error("it has more than {} parts", MAX_PARTS - 1)]
     Parts,
+    /// Its parts would be much more than the mail.
+    #[error(
+        "its parts have more octets than {MAX_GROWTH} times its own and {MAX_GROWTH_BEYOND} more"
+    )]
+    Growth,
     /// Too many addresses.
     #[error("it has more than {MAX_ADDRESSES} addresses")]
     Addresses,

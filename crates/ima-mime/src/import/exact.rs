@@ -6,6 +6,7 @@ use ima_message::{Digester, HeaderBlock, PartDigest};
 
 use super::Imported;
 use super::entity::Leaf;
+use super::room::Room;
 use super::section::Section;
 use crate::base64;
 use crate::export::{HEADER_FIELD, write_fields};
@@ -16,7 +17,7 @@ const TRAVELLED: &[&str] = &["received", "return-path", "delivered-to"];
 
 /// The message whose header block stands in the mail, where all else is as it
 /// was exported: every field, and every part by its digest.
-pub(super) fn read(section: &Section, leaves: &[Leaf]) -> Option<Imported> {
+pub(super) fn read(section: &Section, leaves: &[Leaf], mut room: Room) -> Option<Imported> {
     let field = section.first(&HEADER_FIELD.to_ascii_lowercase())?;
     if TRAVELLED.iter().any(|name| section.first(name).is_some()) {
         return None;
@@ -46,7 +47,10 @@ pub(super) fn read(section: &Section, leaves: &[Leaf]) -> Option<Imported> {
     }
     let mut data = Vec::new();
     for part in header.parts() {
-        data.extend_from_slice(by_digest.get(&part.digest())?);
+        // Several may be the same.
+        let octets = by_digest.get(&part.digest())?;
+        room.take(octets.len()).ok()?;
+        data.extend_from_slice(octets);
     }
     Some(Imported { header, data })
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use ima_message::{Digester, FileName, MediaType, Part};
 
 use super::entity::Leaf;
+use super::error::ImportError;
+use super::room::Room;
 use super::section::Section;
 use super::{decode, names};
 
@@ -18,32 +20,42 @@ const SIGNED_NAME: &str = "signed-part";
 const ANY_TYPE: &str = "application/octet-stream";
 
 /// The parts, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Parts {
     parts: Vec<(Part, Vec<u8>)>,
+    room: Room,
 }
 
 impl Parts {
     /// Makes parts of leaves.
-    pub(super) fn of(leaves: Vec<Leaf>) -> Self {
-        let mut parts = Self::default();
+    ///
+    /// # Errors
+    /// Where they have more octets than there is room for.
+    pub(super) fn of(leaves: Vec<Leaf>, room: Room) -> Result<Self, ImportError> {
+        let mut parts = Self {
+            parts: Vec::new(),
+            room,
+        };
         let mut attached = Vec::new();
         let mut forms: BTreeMap<usize, usize> = BTreeMap::new();
         for leaf in leaves {
             if is_text_of_the_mail(&leaf) {
-                parts.inline(leaf, &mut forms);
+                parts.inline(leaf, &mut forms)?;
             } else {
                 attached.push(leaf);
             }
         }
         for leaf in attached {
-            parts.attach(leaf);
+            parts.attach(leaf)?;
         }
-        parts
+        Ok(parts)
     }
 
     /// Attaches the header section.
-    pub(super) fn keep_header(&mut self, section: &Section) {
+    ///
+    /// # Errors
+    /// Where there is no room for it.
+    pub(super) fn keep_header(&mut self, section: &Section) -> Result<(), ImportError> {
         let octets = section.as_sent();
         let media_type = match std::str::from_utf8(&octets) {
             Ok(_) => HEADER_TYPE,
@@ -54,7 +66,7 @@ impl Parts {
             Vec::new(),
             FileName::parse(HEADER_NAME).ok(),
             octets,
-        );
+        )
     }
 
     /// The `part` lines.
@@ -78,7 +90,11 @@ impl Parts {
 
     /// A text, in UTF-8 and with LF at its lines' ends. The first of several
     /// forms is what the others are forms of.
-    fn inline(&mut self, leaf: Leaf, forms: &mut BTreeMap<usize, usize>) {
+    fn inline(
+        &mut self,
+        leaf: Leaf,
+        forms: &mut BTreeMap<usize, usize>,
+    ) -> Result<(), ImportError> {
         let found = type_of(&leaf.section);
         let text = decode::text(&leaf.octets, found.charset.as_deref());
         let octets = match text.contains('\r') {
@@ -93,10 +109,10 @@ impl Parts {
                 attributes.insert(0, format!("alternative-of={base}"));
             }
         }
-        self.push(&found.media_type, attributes, None, octets);
+        self.push(&found.media_type, attributes, None, octets)
     }
 
-    fn attach(&mut self, leaf: Leaf) {
+    fn attach(&mut self, leaf: Leaf) -> Result<(), ImportError> {
         if leaf.is_signed_part {
             let name = FileName::parse(SIGNED_NAME).ok();
             return self.push(ANY_TYPE, Vec::new(), name, leaf.octets);
@@ -111,7 +127,7 @@ impl Parts {
             true => attached_text(&found, leaf.octets),
             false => (found.media_type.as_ref(), leaf.octets),
         };
-        self.push(media_type, attributes, name, octets);
+        self.push(media_type, attributes, name, octets)
     }
 
     fn push(
@@ -120,13 +136,14 @@ impl Parts {
         attributes: Vec<String>,
         name: Option<FileName>,
         octets: Vec<u8>,
-    ) {
+    ) -> Result<(), ImportError> {
+        self.room.take(octets.len())?;
         let number = self.parts.len() + 1;
         let mut digester = Digester::new();
         digester.update(&octets);
         let Ok(media_type) = MediaType::parse(media_type).or_else(|_| MediaType::parse(ANY_TYPE))
         else {
-            return;
+            return Ok(());
         };
         let length = octets.len() as u64;
         let plain = Part::new(media_type, length, digester.finish(), None);
@@ -140,6 +157,7 @@ impl Parts {
         }
         let part = Part::parse(&line, number).unwrap_or(plain);
         self.parts.push((part, octets));
+        Ok(())
     }
 }
 

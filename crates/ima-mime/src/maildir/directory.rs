@@ -110,7 +110,8 @@ impl Maildir {
     }
 
     /// Its mails, sorted by name. What begins with a dot, is no regular file or
-    /// has a name that is no UTF-8 is none.
+    /// has a name that is no UTF-8 is none. A file that is renamed meanwhile may be
+    /// missed, or be there twice.
     ///
     /// # Errors
     /// A fault.
@@ -121,7 +122,12 @@ impl Maildir {
             let entries = fs::read_dir(&path).map_err(fault("read", &path))?;
             for entry in entries {
                 let entry = entry.map_err(fault("read", &path))?;
-                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                let is_file = match entry.file_type() {
+                    Ok(kind) => kind.is_file(),
+                    // Renamed or removed meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                    Err(error) => return Err(fault("read", &path)(error)),
+                };
                 let name = entry.file_name().into_string().ok();
                 let name = name.filter(|name| is_file && !name.starts_with('.'));
                 mails.extend(name.map(|name| Mail { place, name }));
