@@ -82,6 +82,11 @@ impl Folder {
     /// # Errors
     /// The fault for which it could not.
     pub fn can_take(&self, octets: u64) -> Result<(), MailboxError> {
+        self.forecast(octets)
+            .map_err(|error| self.or_removed(error))
+    }
+
+    fn forecast(&self, octets: u64) -> Result<(), MailboxError> {
         self.refuse_foreign_root()?;
         let path = || self.root.path().to_owned();
         let space = retry_on_intr(|| fs::fstatvfs(&*self.tmp))

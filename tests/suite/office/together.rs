@@ -132,7 +132,7 @@ fn folders_that_come_and_go_are_there_or_not() {
             one.send(&letter);
             let told = one.line();
             let is_told = told.starts_with("OK ") || told == "FAIL no such folder";
-            assert!(is_told, "{told}");
+            assert!(is_told, "{told}: {}", server.log.text());
         }
     });
     let text = server.log.text();
