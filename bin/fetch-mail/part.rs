@@ -115,6 +115,14 @@ impl Part {
     /// # Errors
     /// A fault.
     pub fn before(&mut self, digest: MessageDigest) -> Result<Option<&Message>, Failure> {
+        // What is not here, and was not removed either, was not here then: no journal
+        // has to be read for mail that is new.
+        if self.base.is_none()
+            && self.folder.message(digest)?.is_none()
+            && !self.folder.was_removed(digest)?
+        {
+            return Ok(None);
+        }
         Ok(self.base()?.and_then(|base| base.get(&digest)))
     }
 
