@@ -88,7 +88,7 @@ pub enum MailboxError {
     },
     /// A journal cannot be written anew, since one of its lines breaks the
     /// grammar.
-    #[error("{}, octet {offset}: {source}: mend it with `ima-mailbox repair`", .path.display())]
+    #[error("{}, octet {offset}, is to be mended with `ima-mailbox repair`: {source}", .path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
