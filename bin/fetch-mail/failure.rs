@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ima_mailbox::MailboxError;
-use ima_message::{Address, FolderName, Hostpart, MessageDigest};
+use ima_message::{Address, FolderName, Hostpart};
 use ima_program::Exit;
 use ima_program::child::ChildError;
 use ima_program::config::ConfigError;
@@ -223,9 +223,6 @@ pub enum Failure {
     /// The Maildirs.
     #[error(transparent)]
     Maildir(#[from] crate::maildir::Fault),
-    /// A message here is not whole.
-    #[error("message {0} is damaged here: `ima-mailbox check` says more")]
-    Damaged(MessageDigest),
     /// Too much of what came was wrong.
     #[error("the server sends wrong octets again and again: no more is asked of it")]
     TooMuchDamage,

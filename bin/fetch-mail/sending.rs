@@ -1,10 +1,9 @@
 //! What was changed here, done on the server.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 
-use ima_message::{FlagChange, FolderName, HeaderBlock, MessageDigest, Part as Piece};
+use ima_message::{FlagChange, FolderName, MessageDigest};
+use ima_program::report::chain;
 use ima_proto::imrp::{Answer, Stored};
 
 use crate::failure::Failure;
@@ -141,7 +140,7 @@ impl Run<'_> {
         if self.session.is_stopped() {
             return Err(Failure::Stopped);
         }
-        let mut message = match Message::open(part, order.digest) {
+        let message = match part.folder.stored(order.digest) {
             Ok(Some(message)) => message,
             // It was deleted here meanwhile.
             Ok(None) => {
@@ -150,14 +149,15 @@ impl Run<'_> {
             }
             Err(damage) => {
                 let name = part.name.clone();
-                self.unsendable(&name, order.digest, &format!("not sent: {damage}"));
+                let why = chain(&damage);
+                let why = format!("not sent: {why}: `ima-mailbox check` says more");
+                self.unsendable(&name, order.digest, &why);
                 self.leave(parts, &order);
                 return Ok(());
             }
         };
-        let octets = message.octets;
         let client = &mut self.session.client;
-        client.ask_store(&part.name, octets, &mut message)?;
+        client.ask_store(&part.name, message.octets(), &mut message.whole())?;
         let flags = setting(flags);
         let at = *at;
         let flagged = Order::new(order.digest, Deed::Flag { at, changes: flags });
@@ -246,66 +246,4 @@ impl Run<'_> {
 fn flag_order(order: &Order, at: usize, changes: &[FlagChange]) -> Order {
     let changes = changes.to_vec();
     Order::new(order.digest, Deed::Flag { at, changes })
-}
-
-/// A message of a folder here, to be read as a whole.
-struct Message<'a> {
-    part: &'a Part,
-    current: File,
-    attachments: VecDeque<Piece>,
-    /// All of it.
-    octets: u64,
-}
-
-impl<'a> Message<'a> {
-    /// Opens it; `None` where it is not there.
-    fn open(part: &'a Part, digest: MessageDigest) -> Result<Option<Self>, Failure> {
-        let Some(file) = part.folder.message(digest)? else {
-            return Ok(None);
-        };
-        let damaged = || Failure::Damaged(digest);
-        let metadata = file.metadata().map_err(|_| damaged())?;
-        let header = HeaderBlock::read(&mut BufReader::new(file)).map_err(|_| damaged())?;
-        let inline = header.inline_parts().map(Piece::length);
-        let block = header.as_bytes().len() as u64;
-        let body = inline.fold(block, u64::saturating_add);
-        if header.digest() != digest || metadata.len() != body {
-            return Err(damaged());
-        }
-        let mut octets = body;
-        let mut attachments = VecDeque::new();
-        for (_, piece) in header.attachments() {
-            let kept = part.folder.attachment(piece.digest())?;
-            let length = kept.and_then(|file| file.metadata().ok());
-            if length.map(|data| data.len()) != Some(piece.length()) {
-                return Err(damaged());
-            }
-            octets = octets.saturating_add(piece.length());
-            attachments.push_back(piece.clone());
-        }
-        let current = part.folder.message(digest)?.ok_or_else(damaged)?;
-        Ok(Some(Self {
-            part,
-            current,
-            attachments,
-            octets,
-        }))
-    }
-}
-
-impl Read for Message<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.current.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            let Some(piece) = self.attachments.pop_front() else {
-                return Ok(0);
-            };
-            let file = self.part.folder.attachment(piece.digest());
-            let file = file.map_err(io::Error::other)?;
-            self.current = file.ok_or(io::ErrorKind::NotFound)?;
-        }
-    }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ima_mailbox::{Folder, Mailbox, MailboxError, Message};
-use ima_message::MessageDigest;
+use ima_mailbox::{Folder, Mailbox, MailboxError, Message, StoredMessage};
+use ima_message::{MessageDigest, Part};
 use ima_mime::maildir::{self, Maildir, Place};
 use ima_mime::mbox;
 use ima_program::{exit::Exit, report};
@@ -15,7 +15,6 @@ use ima_program::{exit::Exit, report};
 use crate::PROGRAM;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::stored::Stored;
 
 /// Mails of a Maildir that get their names together.
 const TOGETHER: usize = 1000;
@@ -98,11 +97,11 @@ struct Work {
 
 impl Work {
     /// Opens a message. One that is damaged is named, and the others go on.
-    fn open<'a>(&mut self, source: &'a Source, digest: MessageDigest) -> Option<Stored<'a>> {
-        match Stored::open(&source.folder, digest) {
+    fn open<'a>(&mut self, source: &'a Source, digest: MessageDigest) -> Option<StoredMessage<'a>> {
+        match source.folder.stored(digest) {
             Ok(stored) => stored,
             Err(error) => {
-                self.damaged(source, digest, error);
+                self.damaged(source, digest, io::Error::other(error));
                 None
             }
         }
@@ -124,8 +123,8 @@ impl Work {
     fn write_stream(&mut self, sources: &[Source], out: &mut impl Write) -> Result<(), Failure> {
         for source in sources {
             for (digest, _) in messages(&source.folder)? {
-                if let Some(mut stored) = self.open(source, digest) {
-                    stored.write_ima(out).map_err(Failure::Stdout)?;
+                if let Some(stored) = self.open(source, digest) {
+                    io::copy(&mut stored.whole(), out).map_err(Failure::Stdout)?;
                     self.progress.step();
                 }
             }
@@ -162,7 +161,7 @@ impl Work {
     ) -> Result<(), Failure> {
         for source in sources {
             for (digest, message) in messages(&source.folder)? {
-                let Some(mut stored) = self.open(source, digest) else {
+                let Some(stored) = self.open(source, digest) else {
                     continue;
                 };
                 let sender = stored.header().from().address();
@@ -170,7 +169,7 @@ impl Work {
                 out.write_all(begin.as_bytes())
                     .and_then(|()| {
                         let mut quoting = mbox::Quoting::new(&mut *out);
-                        stored.write_rfc5322(&mut quoting)?;
+                        write_rfc5322(&stored, &mut quoting)?;
                         quoting.finish()
                     })
                     .map_err(wrong)?;
@@ -199,7 +198,7 @@ impl Work {
                 if there.contains(&digest) {
                     continue;
                 }
-                let Some(mut stored) = self.open(source, digest) else {
+                let Some(stored) = self.open(source, digest) else {
                     continue;
                 };
                 let stem = maildir::stem(&message.time, digest);
@@ -211,7 +210,7 @@ impl Work {
                     }
                 };
                 maildir.stage(&stem, place, name, &message.time, &mut |out| {
-                    stored.write_rfc5322(out)
+                    write_rfc5322(&stored, out)
                 })?;
                 self.progress.step();
                 if maildir.staged() >= TOGETHER {
@@ -222,6 +221,13 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Writes a message as RFC 5322.
+fn write_rfc5322(stored: &StoredMessage<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut open =
+        |part: &Part| -> io::Result<Box<dyn Read>> { Ok(Box::new(stored.attachment(part)?)) };
+    ima_mime::write_rfc5322(stored.header(), &mut stored.body(), &mut open, out)
 }
 
 /// Makes a directory where nothing is.

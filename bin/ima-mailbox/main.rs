@@ -9,7 +9,6 @@ mod import;
 mod list;
 mod maintain;
 mod progress;
-mod stored;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use ima_mime::maildir::{self, Mail, Maildir, Place, flag_of, flags_of, letters, 
 
 use super::fault::Fault;
 use super::files::{self, Files, Times};
-use super::mail::{self, Stored};
+use super::mail;
 use super::mark::Mark;
 use super::{Given, Live, Seen, is_trashed, kept, kept_letters};
 
@@ -178,14 +178,14 @@ impl Work<'_> {
             self.left.insert(digest, kept_letters(&message.flags));
             return Ok(());
         }
-        let mut stored = match Stored::open(self.to.folder, digest) {
+        let stored = match self.to.folder.stored(digest) {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok(()),
-            Err(source) => {
+            Err(error) => {
                 given.faults.push(Fault::Damaged {
                     digest,
                     maildir: self.maildir.path().to_owned(),
-                    source,
+                    source: std::io::Error::other(error),
                 });
                 return Ok(());
             }
@@ -203,7 +203,7 @@ impl Work<'_> {
         self.left.insert(digest, letters(&flags));
         self.maildir
             .stage(&stem, place, name, &message.time, &mut |out| {
-                stored.write(out)
+                mail::write(&stored, out)
             })?;
         given.stored += 1;
         if self.maildir.staged() >= TOGETHER {

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 
 use crate::journal::JournalError;
 use crate::settings::SettingsError;
+use crate::stored::Unsound;
 
 /// Why a mailbox did not do what was asked. But for [`MailboxError::Data`],
 /// which is a refusal of the message, each is a fault on this side.
@@ -96,6 +97,14 @@ pub enum MailboxError {
         offset: u64,
         /// The rule that it breaks.
         source: JournalError,
+    },
+    /// A message is damaged.
+    #[error("{}: {source}", .path.display())]
+    Unsound {
+        /// The message.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Unsound,
     },
     /// The file system has too little room.
     #[error("{} has room for {free} octets, and {needed} are needed", .path.display())]

@@ -34,6 +34,7 @@ mod settling;
 mod shared;
 mod stage;
 mod status;
+mod stored;
 mod sweep;
 
 pub use change::{Act, Applied};
@@ -49,4 +50,5 @@ pub use removal::Removal;
 pub use settings::{Settings, SettingsError};
 pub use shared::Shared;
 pub use status::Status;
+pub use stored::{StoredMessage, Unsound};
 pub use sweep::Swept;

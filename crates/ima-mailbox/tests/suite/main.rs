@@ -28,4 +28,5 @@ mod removal;
 mod repair;
 mod sharing;
 mod status;
+mod stored;
 mod token;

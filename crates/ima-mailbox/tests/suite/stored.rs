@@ -1,0 +1,85 @@
+//! Reading a message as a whole.
+
+use std::fs;
+use std::io::Read as _;
+
+use ima_mailbox::{MailboxError, Unsound};
+
+use crate::letter::{Letter, Parts, octets, sha256};
+use crate::place::Place;
+
+#[test]
+fn a_message_is_read_octet_for_octet() {
+    let place = Place::new();
+    let big = octets(1, 300_000);
+    let parts = Parts::default().inline(b"Hello\n").attach(&big);
+    let letter = parts.attach(b"").attach(&big).letter("1");
+    place.deliver(&letter).unwrap();
+    let folder = place.open();
+    let stored = folder.stored(letter.header.digest()).unwrap().unwrap();
+    let wanted = letter.whole();
+    assert_eq!(stored.octets(), wanted.len() as u64);
+    // From its beginning each time, however far somebody has read before.
+    for _ in 0..2 {
+        let mut found = Vec::new();
+        stored.whole().read_to_end(&mut found).unwrap();
+        assert!(found == wanted);
+    }
+    let nobodys = "ab".repeat(32).parse().unwrap();
+    assert!(folder.stored(nobodys).unwrap().is_none());
+}
+
+#[test]
+fn what_is_wrong_with_a_message_is_named() {
+    let attachment = octets(2, 1000);
+    let one = Parts::default().inline(b"One\n").attach(&attachment);
+    let (one, two) = (one.letter("1"), Letter::plain("2"));
+    let name = |of: &str| format!("messages/{of}");
+    let kept = format!("attachments/{}", sha256(&attachment));
+    let (first, second) = (one.name(), two.name());
+    /// What is done to the folder.
+    type Damage<'a> = &'a dyn Fn(&Place);
+    let damages: [(Damage<'_>, Unsound); 5] = [
+        (
+            &|place| fs::write(place.path(&name(&first)), "").unwrap(),
+            Unsound::Empty,
+        ),
+        (
+            &|place| {
+                fs::copy(place.path(&name(&second)), place.path(&name(&first))).unwrap();
+            },
+            Unsound::Digest,
+        ),
+        (
+            &|place| {
+                let mut octets = fs::read(place.path(&name(&first))).unwrap();
+                octets.push(b'x');
+                fs::write(place.path(&name(&first)), octets).unwrap();
+            },
+            Unsound::Length,
+        ),
+        (
+            &|place| fs::remove_file(place.path(&kept)).unwrap(),
+            Unsound::NoAttachment,
+        ),
+        (
+            &|place| fs::write(place.path(&kept), "short").unwrap(),
+            Unsound::AttachmentLength,
+        ),
+    ];
+    for (damage, wanted) in damages {
+        let place = Place::new();
+        place.deliver(&one).unwrap();
+        place.deliver(&two).unwrap();
+        damage(&place);
+        let folder = place.open();
+        match folder.stored(one.header.digest()) {
+            Err(MailboxError::Unsound { path, source }) => {
+                assert_eq!(source, wanted);
+                assert!(path.ends_with(name(&first)), "{path:?}");
+            }
+            other => panic!("{wanted}: {other:?}"),
+        }
+        assert!(folder.stored(two.header.digest()).unwrap().is_some());
+    }
+}
