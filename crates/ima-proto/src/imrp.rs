@@ -9,7 +9,8 @@ mod session;
 
 pub use answer::{Change, Final, FolderStatus, Information};
 pub use client::{
-    Answer, Client, ClientError, Event, SinkError, Stored, Synced, TakeChange, Times, Watch,
+    Answer, Client, ClientError, Event, Next, SinkError, Stored, Synced, Syncing, TakeChange,
+    Times, Watch,
 };
 pub use command::{Command, CommandError, MAX_FLAG_CHANGES, SyncMode};
 pub use office::{Act, Busy, Changes, Fault, Login, Mailbox, Octets, Office, Outcome, Source};

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use ememo_fuzz::OneLetter;
-use ima_message::{Address, FlagChange, FolderName};
+use ima_message::{Address, FlagChange, FolderName, Token};
 use ima_proto::framing::Memory;
 use ima_proto::imrp::{
-    Answer, Client, ClientError, Limits, Session, SinkError, Stored, SyncMode, Synced, Times,
+    Answer, Client, ClientError, Limits, Next, Session, SinkError, Stored, SyncMode, Synced, Times,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -44,12 +44,42 @@ fn fetch(client: &mut Client<&mut Memory>, taken: &mut Vec<u8>) -> Result<u64, C
         whole += u64::from(answer == Answer::Whole);
     }
     assert_eq!(client.outstanding(), 0);
-    change(client, &inbox)?;
+    change(client, &inbox, taken)?;
     Ok(whole)
 }
 
+/// Takes the messages of a folder as they come.
+fn sync(
+    client: &mut Client<&mut Memory>,
+    taken: &mut Vec<u8>,
+) -> Result<Option<Token>, ClientError> {
+    let mut syncing = client.begin_sync()?;
+    loop {
+        let octets = match client.next_change(&mut syncing)? {
+            Next::Change(_, octets) => octets,
+            Next::End(Synced::Upto(token)) => return Ok(Some(token)),
+            Next::End(_) => return Ok(None),
+        };
+        let before = taken.len();
+        let mut sink = |octets: &[u8]| {
+            taken.extend_from_slice(octets);
+            Ok::<(), ()>(())
+        };
+        let outcome = client.sync_octets(&mut syncing, &mut sink);
+        outcome.map_err(|error| match error {
+            SinkError::Client(error) => error,
+            SinkError::Sink(()) => unreachable!("it takes all"),
+        })?;
+        assert_eq!((taken.len() - before) as u64, octets.unwrap_or(0));
+    }
+}
+
 /// Everything else that a client asks for.
-fn change(client: &mut Client<&mut Memory>, inbox: &FolderName) -> Result<(), ClientError> {
+fn change(
+    client: &mut Client<&mut Memory>,
+    inbox: &FolderName,
+    taken: &mut Vec<u8>,
+) -> Result<(), ClientError> {
     let message = "ab".repeat(32).parse().expect("a digest");
     let archive: FolderName = "archive".parse().expect("a name");
     let seen = FlagChange {
@@ -64,15 +94,10 @@ fn change(client: &mut Client<&mut Memory>, inbox: &FolderName) -> Result<(), Cl
     client.ask_delete(&archive, message)?;
     client.ask_remove(&archive)?;
     client.acknowledged()?;
-    let mut last = None;
-    for _ in 0..2 {
-        let mut blocks = 0;
-        let synced = client.sync_answer(&mut |_, block| blocks += usize::from(block.is_some()))?;
-        if let Synced::Upto(token) = synced {
-            last = Some(token);
-        }
-        assert!(blocks < 16 << 10);
-    }
+    let mut blocks = 0;
+    client.sync_answer(&mut |_, block| blocks += usize::from(block.is_some()))?;
+    assert!(blocks < 16 << 10);
+    let last = sync(client, taken)?;
     for _ in 0..4 {
         client.acknowledged()?;
     }

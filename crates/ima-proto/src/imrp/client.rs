@@ -15,12 +15,12 @@ use ima_message::{PartDigest, Token};
 use super::INFORMATION;
 use super::answer::{Final, Information};
 use super::command::{Command, SyncMode};
-use crate::framing::{Channel, Wire, WireError};
+use crate::framing::{BlockError, Channel, Wire, WireError};
 use crate::imdp::message_time;
 
 use change::Early;
 pub use change::Stored;
-pub use sync::{Synced, TakeChange};
+pub use sync::{Next, Synced, Syncing, TakeChange};
 pub use watch::{Event, Watch};
 
 /// Information lines of no use here that one answer may have.
@@ -122,6 +122,15 @@ pub enum SinkError<E> {
     /// of no further use.
     #[error("{0}")]
     Sink(E),
+}
+
+impl<E> From<BlockError<E>> for SinkError<E> {
+    fn from(error: BlockError<E>) -> Self {
+        match error {
+            BlockError::Wire(error) => Self::Client(error.into()),
+            BlockError::Sink(error) => Self::Sink(error),
+        }
+    }
 }
 
 /// What came of a question for octets, or of a change.
@@ -268,6 +277,7 @@ enum Told {
 }
 
 /// What one answer has cost.
+#[derive(Debug)]
 struct Budget {
     begin: Instant,
     /// Octets that came, or are to come next, and buy time.

@@ -3,7 +3,7 @@
 use ima_message::{FolderName, MessageDigest, PartDigest};
 
 use super::{Answer, Asked, Client, ClientError, SinkError};
-use crate::framing::{BlockError, Channel};
+use crate::framing::Channel;
 use crate::imrp::answer::{Final, Information};
 use crate::imrp::command::Command;
 
@@ -75,11 +75,7 @@ impl<C: Channel> Client<C> {
             (Some(_), _) => return Err(ClientError::Unexpected(line.into()).into()),
         };
         self.wait(octets);
-        let read = self.wire.read_exact_into(octets, self.times.idle, sink);
-        read.map_err(|error| match error {
-            BlockError::Wire(error) => SinkError::Client(error.into()),
-            BlockError::Sink(error) => SinkError::Sink(error),
-        })?;
+        self.wire.read_exact_into(octets, self.times.idle, sink)?;
         match self.next_line()? {
             (_, Some(Final::Ok)) => Ok(Answer::Whole),
             (line, _) => Err(ClientError::Unexpected(line.into()).into()),
