@@ -96,6 +96,14 @@ impl Body {
         Ok(())
     }
 
+    /// Reads the header block.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn header(&self, digest: MessageDigest) -> Result<HeaderBlock, Wrong> {
+        read_header(&mut self.reader().map_err(ReadError::from)?, digest)
+    }
+
     /// Reads the header block, and finds the inline parts whole behind it and
     /// nothing else; all is as its digests say.
     ///
@@ -103,10 +111,7 @@ impl Body {
     /// What is wrong with it.
     pub fn verify(&self, digest: MessageDigest) -> Result<HeaderBlock, Wrong> {
         let mut reader = self.reader().map_err(ReadError::from)?;
-        let header = HeaderBlock::read(&mut reader)?;
-        if header.digest() != digest {
-            return Err(Wrong::Other(header.digest()));
-        }
+        let header = read_header(&mut reader, digest)?;
         let inline = header.inline_parts().count();
         let parts = header.parts().get(..inline).unwrap_or_default();
         copy_verified(parts, &mut reader, &mut io::sink())?;
@@ -140,5 +145,13 @@ impl Body {
                 Box::new(BufReader::with_capacity(64 << 10, file))
             }
         })
+    }
+}
+
+fn read_header(reader: &mut impl BufRead, digest: MessageDigest) -> Result<HeaderBlock, Wrong> {
+    let header = HeaderBlock::read(reader)?;
+    match header.digest() == digest {
+        true => Ok(header),
+        false => Err(Wrong::Other(header.digest())),
     }
 }

@@ -157,6 +157,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether anything is in `partial/`.
+    pub fn has_partials(&self) -> bool {
+        !self.names.borrow().is_empty()
+    }
+
     /// Opens a file of `partial/`; `None` where there is none.
     ///
     /// # Errors

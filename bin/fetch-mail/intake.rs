@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
 
-use ima_mailbox::{Batch, Folder, MailboxError};
+use ima_mailbox::{Batch, Committed, Folder, MailboxError};
 use ima_message::{
     DataError, FlagChange, FolderName, HeaderBlock, MessageDigest, Part, PartDigest,
 };
@@ -47,11 +47,25 @@ struct Staged {
     parts: Vec<PartDigest>,
 }
 
-/// What is in the mailbox now.
+/// Messages that were staged, on their way into the folder.
 #[derive(Debug)]
-pub struct Committed {
+pub struct Leaving<'a> {
+    batch: Batch<'a>,
+    staged: Vec<Staged>,
+}
+
+/// Messages that are in the folder.
+#[derive(Debug)]
+pub struct Arrived {
+    committed: Committed,
+    staged: Vec<Staged>,
+}
+
+/// What is in the mailbox now.
+#[derive(Debug, Default)]
+pub struct Stored {
     /// The places of the messages in the listing.
-    pub places: Vec<usize>,
+    pub messages: Vec<(usize, MessageDigest)>,
     /// How many of them are new.
     pub new: usize,
     /// The octets of all of them, attachments included.
@@ -181,32 +195,56 @@ impl<'a> Intake<'a> {
         })
     }
 
-    /// Makes visible and durable what is staged, in the folder of this name. That
-    /// it is coming is in the state before, so that nobody else is ever taken to
-    /// have put it there.
+    /// Makes visible and durable what is staged, in the folder of this name.
     ///
     /// # Errors
     /// A fault; nothing of it is visible then, unless all of it is.
-    pub fn commit(&mut self, mirror: &mut Mirror, name: &FolderName) -> Result<Committed, Failure> {
+    pub fn commit(&mut self, mirror: &mut Mirror, name: &FolderName) -> Result<Stored, Failure> {
+        match self.leave(mirror, name)? {
+            Some(leaving) => self.arrive(mirror, name, leaving.commit()?),
+            None => Ok(Stored::default()),
+        }
+    }
+
+    /// Takes out what is staged, to be committed. That it is coming is in the state
+    /// from now on, so that nobody else is ever taken to have put it there.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn leave(
+        &mut self,
+        mirror: &mut Mirror,
+        name: &FolderName,
+    ) -> Result<Option<Leaving<'a>>, Failure> {
         let staged = std::mem::take(&mut self.staged);
-        let new = match self.batch.take() {
-            Some(batch) => {
-                let coming = &mut mirror.state.place_mut(name).coming;
-                for Staged { digest, flags, .. } in &staged {
-                    coming.presence(*digest, true);
-                    coming.flags(*digest, flags);
-                }
-                mirror.write_state()?;
-                let committed = batch.commit()?;
-                let place = mirror.state.place_mut(name);
-                place.wrote(committed.written);
-                for Staged { digest, .. } in &staged {
-                    place.coming.forget(*digest);
-                }
-                committed.new
-            }
-            None => 0,
+        let Some(batch) = self.batch.take() else {
+            return Ok(None);
         };
+        let coming = &mut mirror.state.place_mut(name).coming;
+        for Staged { digest, flags, .. } in &staged {
+            coming.presence(*digest, true);
+            coming.flags(*digest, flags);
+        }
+        mirror.write_state()?;
+        Ok(Some(Leaving { batch, staged }))
+    }
+
+    /// What was taken out is in the folder of this name.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn arrive(
+        &mut self,
+        mirror: &mut Mirror,
+        name: &FolderName,
+        arrived: Arrived,
+    ) -> Result<Stored, Failure> {
+        let Arrived { committed, staged } = arrived;
+        let place = mirror.state.place_mut(name);
+        place.wrote(committed.written);
+        for Staged { digest, .. } in &staged {
+            place.coming.forget(*digest);
+        }
         for Staged { digest, parts, .. } in &staged {
             mirror.desk.remove_partial(&body::name(*digest))?;
             for part in parts {
@@ -216,10 +254,23 @@ impl<'a> Intake<'a> {
             }
         }
         let octets = staged.iter().map(|staged| staged.octets);
-        Ok(Committed {
-            places: staged.iter().map(|staged| staged.index).collect(),
-            new,
+        Ok(Stored {
+            new: committed.new,
             octets: octets.fold(0, u64::saturating_add),
+            messages: staged.iter().map(|one| (one.index, one.digest)).collect(),
+        })
+    }
+}
+
+impl Leaving<'_> {
+    /// Makes them visible and durable.
+    ///
+    /// # Errors
+    /// A fault; nothing of it is visible then, unless all of it is.
+    pub fn commit(self) -> Result<Arrived, MailboxError> {
+        Ok(Arrived {
+            committed: self.batch.commit()?,
+            staged: self.staged,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ima_mailbox::Folder;
-use ima_message::{FolderName, Token};
+use ima_message::FolderName;
 use ima_proto::imrp::{Answer, FolderStatus};
 
 use crate::failure::Failure;
@@ -17,12 +17,10 @@ const INBOX: &str = "inbox";
 /// A folder that is on both sides.
 #[derive(Debug)]
 pub struct Pair {
-    /// Its name.
-    pub name: FolderName,
     /// The one here.
     pub folder: Folder,
-    /// Where the server's stands.
-    pub there: Token,
+    /// The server's.
+    pub there: FolderStatus,
 }
 
 impl Run<'_> {
@@ -67,9 +65,8 @@ impl Run<'_> {
             }
             let folder = self.mirror.folder(&status.name)?;
             pairs.push(Pair {
-                name: status.name,
                 folder,
-                there: status.token,
+                there: status,
             });
         }
         Ok(pairs)

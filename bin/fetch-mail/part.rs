@@ -1,7 +1,7 @@
 //! One folder in one round: what both sides say of it, and what is known to come
 //! of that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ima_mailbox::{Folder, Message};
 use ima_message::{Flag, FolderName, MessageDigest, Token};
@@ -39,6 +39,10 @@ pub struct Part {
     /// What the server deletes stays here: fetch-mail may have deleted it there, or
     /// is about to, also where the state does not know that.
     pub is_keeping: bool,
+    /// How much is to come was foretold.
+    pub is_expected: bool,
+    /// Messages that came with the list, and are here but for their flags.
+    pub brought: HashSet<MessageDigest>,
     /// Messages that did not come.
     pub missing: BTreeMap<MessageDigest, Missing>,
     known: Known,
@@ -70,6 +74,8 @@ impl Part {
             is_unsent: false,
             is_asked: false,
             is_undone: false,
+            is_expected: false,
+            brought: HashSet::new(),
             missing: BTreeMap::new(),
             known: here.known,
             base: None,

@@ -131,6 +131,14 @@ impl Run<'_> {
                 let Some(part) = parts.get_mut(at) else {
                     return Ok(());
                 };
+                if part.brought.contains(&digest) {
+                    let changes = setting(&flags);
+                    if !changes.is_empty() {
+                        let acts = plan.flags.entry(at).or_default();
+                        acts.push(Act::Flag { digest, changes });
+                    }
+                    return Ok(());
+                }
                 let added = folders.get(&at).and_then(|sides| sides.there.added);
                 let wanted = plan.wanted.entry(at).or_default();
                 let index = wanted.len();

@@ -27,7 +27,7 @@ impl Progress {
     }
 
     /// So many messages of so many octets are to come.
-    pub fn expect(&mut self, messages: usize, octets: u64) {
+    pub fn expect(&mut self, messages: u64, octets: u64) {
         if messages == 0 {
             return;
         }
@@ -41,7 +41,7 @@ impl Progress {
             }
             self.bar = bar;
         }
-        self.expected = self.expected.saturating_add(messages as u64);
+        self.expected = self.expected.saturating_add(messages);
         self.bar.inc_length(octets);
         self.show();
     }

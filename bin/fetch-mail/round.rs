@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::state::{MAX_MISSING, Place};
+use crate::stream::Stream;
 use crate::tally::Tally;
 use crate::there::{List, Listed, MAX_TOUCHES};
 
@@ -47,12 +48,26 @@ pub struct Run<'a> {
 struct Questions {
     since: bool,
     whole: bool,
+    /// Whole, with the messages.
+    messages: bool,
     widens: bool,
+}
+
+/// What a list is an answer to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// What changed since the token.
+    Since,
+    /// All of it.
+    Whole,
+    /// All of it, and the messages.
+    Messages,
 }
 
 /// A folder that takes part in the round.
 struct Reading {
     part: Part,
+    there: FolderStatus,
     questions: Questions,
     lists: Lists,
 }
@@ -77,6 +92,7 @@ impl Run<'_> {
                 mut part,
                 questions,
                 lists,
+                ..
             } = reading;
             held.push(self.held(&part, &lists));
             let since = self.scope.since;
@@ -90,10 +106,13 @@ impl Run<'_> {
             parts.push(part);
         }
         let mut plan = self.plan(&mut parts, changed)?;
-        for wanted in plan.wanted.values() {
+        for (at, wanted) in &plan.wanted {
+            if parts.get(*at).is_some_and(|part| part.is_expected) {
+                continue;
+            }
             let octets = wanted.iter().map(|wanted| wanted.added.octets);
             let octets = octets.fold(0, u64::saturating_add);
-            self.progress.expect(wanted.len(), octets);
+            self.progress.expect(wanted.len() as u64, octets);
         }
         self.foretell(&parts, &plan);
         self.announce(&mut parts, &plan);
@@ -113,13 +132,11 @@ impl Run<'_> {
 
     /// The folders in which something may have changed, read.
     fn read(&mut self, pairs: Vec<Pair>) -> Result<Vec<Reading>, Failure> {
+        let messages = self.is_first(&pairs)?;
         let mut readings = Vec::new();
         for pair in pairs {
-            let Pair {
-                name,
-                folder,
-                there,
-            } = pair;
+            let Pair { folder, there } = pair;
+            let (name, end) = (there.name.clone(), there.token);
             let place = self.mirror.state.place(&name).cloned().unwrap_or_default();
             let token = match folder.token() {
                 Ok(token) => token,
@@ -134,8 +151,8 @@ impl Run<'_> {
                 (before, None) => before.is_some(),
                 (None, Some(_)) => false,
             };
-            let drains = self.scope.is_drain && place.drained != Some(there);
-            let is_same = place.server == Some(there);
+            let drains = self.scope.is_drain && place.drained != Some(end);
+            let is_same = place.server == Some(end);
             if is_same && place.here == Some(token) && place.is_quiet() && !widens && !drains {
                 continue;
             }
@@ -148,16 +165,18 @@ impl Run<'_> {
                 }
                 Err(failure) => return Err(failure),
             };
-            let mut part = Part::new(name, folder, place, here, there);
+            let mut part = Part::new(name, folder, place, here, end);
             part.is_keeping |= self.scope.is_drain;
             let drains = drains && part.place.drained != part.place.server;
             let questions = Questions {
                 since: part.place.server.is_some() && !is_same,
                 whole: part.place.server.is_none() || part.is_whole() || widens || drains,
+                messages,
                 widens,
             };
             readings.push(Reading {
                 part,
+                there,
                 questions,
                 lists: Lists::default(),
             });
@@ -179,36 +198,47 @@ impl Run<'_> {
                     client.ask_sync(&part.name, part.place.server, SyncMode::List)?;
                 }
                 if questions.whole {
-                    client.ask_sync(&part.name, None, SyncMode::List)?;
+                    let mode = match questions.messages {
+                        true => SyncMode::Messages,
+                        false => SyncMode::List,
+                    };
+                    client.ask_sync(&part.name, None, mode)?;
                 }
             }
-            let mut is_reset = false;
+            let mut is_again = false;
             for reading in readings.iter_mut() {
                 let asked = std::mem::take(&mut reading.questions);
                 reading.questions.widens = asked.widens;
-                if asked.since && !self.answer(reading, true, &mut left)? {
+                if asked.since && !self.answer(reading, Asked::Since, &mut left)? {
                     // Then all of it, if that was not asked for anyway.
-                    reading.questions.whole = !asked.whole && !reading.part.is_behind;
-                    is_reset |= reading.questions.whole;
+                    reading.questions.whole = !asked.whole;
                 }
-                if asked.whole {
-                    self.answer(reading, false, &mut left)?;
+                let whole = match asked.messages {
+                    true => Asked::Messages,
+                    false => Asked::Whole,
+                };
+                if asked.whole && !self.answer(reading, whole, &mut left)? {
+                    // Then the list will say what did not come.
+                    reading.questions.whole = asked.messages;
                 }
+                reading.questions.whole &= !reading.part.is_behind;
+                is_again |= reading.questions.whole;
             }
-            if !is_reset {
+            if !is_again {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Takes one list. False: there is none.
+    /// Takes one list. False: there is none, or it was not whole.
     fn answer(
         &mut self,
         reading: &mut Reading,
-        is_since: bool,
+        asked: Asked,
         left: &mut usize,
     ) -> Result<bool, Failure> {
+        let is_since = asked == Asked::Since;
         let part = &mut reading.part;
         let since = part.place.server.filter(|_| is_since);
         let (most, is_cuttable) = match is_since {
@@ -216,12 +246,25 @@ impl Run<'_> {
             false => part.room(*left)?,
         };
         let mut list = List::new(&part.name, &part.place, since, most, is_cuttable);
-        let synced = self
-            .session
-            .client
-            .sync_answer(&mut |change, _| list.take(&change))?;
+        let mut is_whole = true;
+        let synced = if asked == Asked::Messages {
+            let there = &reading.there;
+            self.progress.expect(there.messages, there.octets);
+            part.is_expected = true;
+            let stream = Stream::new(self, &part.name, &part.folder, there);
+            let streamed = stream.take(&mut list)?;
+            part.brought = streamed.brought;
+            is_whole = streamed.is_whole;
+            streamed.synced
+        } else {
+            let client = &mut self.session.client;
+            client.sync_answer(&mut |change, _| list.take(&change))?
+        };
         let listed = list.end(synced)?;
         let (touches, is_cut) = (list.touches, list.is_cut);
+        if matches!(listed, Listed::Upto(_)) && !is_whole {
+            return Ok(false);
+        }
         *left = left.saturating_sub(touches.len()).max(1);
         match &listed {
             Listed::Upto(end) => {

@@ -10,6 +10,7 @@ use ima_program::escape::visible;
 use ima_program::report::chain;
 
 use crate::PROGRAM;
+use crate::intake::Stored;
 
 /// Sentences that are said; the rest is counted.
 const SAID: usize = 20;
@@ -95,6 +96,12 @@ impl Notes {
 }
 
 impl Tally {
+    /// Messages are in the mailbox here.
+    pub fn stored(&mut self, stored: &Stored) {
+        self.stored = self.stored.saturating_add(stored.new);
+        self.octets = self.octets.saturating_add(stored.octets);
+    }
+
     /// How much was done.
     pub fn done(&self) -> usize {
         self.stored.saturating_add(self.changed)

@@ -117,14 +117,20 @@ impl<'a> List<'a> {
         Ok(())
     }
 
+    /// Finds nothing wrong with what it says so far.
+    ///
+    /// # Errors
+    /// What is wrong with the list.
+    pub fn is_sound(&mut self) -> Result<(), Failure> {
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
     /// The list is at its end, which the server says to be so.
     ///
     /// # Errors
     /// What is wrong with the list.
     pub fn end(&mut self, synced: Synced) -> Result<Listed, Failure> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
+        self.is_sound()?;
         let end = match synced {
             Synced::Upto(end) => end,
             Synced::Reset(_) => return Ok(Listed::Reset),

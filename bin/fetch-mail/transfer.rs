@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use ima_mailbox::{Folder, MailboxError};
-use ima_message::{FolderName, HeaderBlock, Part};
+use ima_message::{FolderName, HeaderBlock, MessageDigest, Part};
 use ima_proto::imrp::{Answer, SinkError};
 
 use crate::attachment::{Came, Coming};
@@ -16,6 +16,7 @@ use crate::body::{self, Body};
 use crate::failure::Failure;
 use crate::intake::Intake;
 use crate::mirror::find;
+use crate::room::Room;
 use crate::round::Run;
 use crate::waiting::Waiting;
 use crate::wanted::Wanted;
@@ -26,9 +27,6 @@ const AHEAD: usize = 128;
 const ENOUGH: usize = AHEAD / 2;
 /// Messages that wait for their attachments.
 const WAITING: usize = 64;
-/// Octets for which there is found to be room beyond what is needed now, so that
-/// not every message has to ask.
-const ROOM: u64 = 16 << 20;
 /// Octets that a message may have without its attachments, even where its folder's
 /// list names fewer: whether they are right, its digest says.
 const BODY: u64 = 4 << 20;
@@ -50,8 +48,7 @@ pub struct Transfer<'a, 'r> {
     /// Attachments that are to be asked for.
     to_ask: VecDeque<Part>,
     waiting: Waiting,
-    /// Octets for which there was found to be room, and that did not come yet.
-    room: u64,
+    room: Room,
     /// The places of the messages that are not in the mailbox yet, durably.
     missing: BTreeSet<usize>,
 }
@@ -83,7 +80,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
             asked: VecDeque::new(),
             to_ask: VecDeque::new(),
             waiting: Waiting::default(),
-            room: 0,
+            room: Room::default(),
             missing: (0..wanted.len()).collect(),
         }
     }
@@ -119,7 +116,7 @@ impl<'a, 'r> Transfer<'a, 'r> {
                 self.commit()?;
             }
             // What came since that was asked for may have filled the disk.
-            self.has_room(room)?;
+            self.room.take(self.folder, room)?;
             match self.asked.pop_front() {
                 Some(Asked::Message(wanted)) => self.take_message(wanted)?,
                 Some(Asked::Part(part, coming)) => self.take_part(&part, coming)?,
@@ -188,26 +185,12 @@ impl<'a, 'r> Transfer<'a, 'r> {
 
     /// Why there is no room for so many octets.
     fn lacks_room(&mut self, octets: u64) -> Result<Option<String>, Failure> {
-        match self.has_room(octets) {
+        match self.room.take(self.folder, octets) {
             Err(error @ (MailboxError::Full { .. } | MailboxError::NoInodes { .. })) => {
                 Ok(Some(format!("there is no room for it: {error}")))
             }
             taken => Ok(taken.map(|()| None)?),
         }
-    }
-
-    /// Whether there is room for so many octets, which are to come.
-    fn has_room(&mut self, octets: u64) -> Result<(), MailboxError> {
-        if let Some(left) = self.room.checked_sub(octets) {
-            self.room = left;
-            return Ok(());
-        }
-        if self.folder.can_take(octets.saturating_add(ROOM)).is_ok() {
-            self.room = ROOM;
-            return Ok(());
-        }
-        self.room = 0;
-        self.folder.can_take(octets)
     }
 
     /// Whether all attachments of a message are here.
@@ -370,11 +353,9 @@ impl<'a, 'r> Transfer<'a, 'r> {
 
     /// Makes visible and durable what is staged.
     fn commit(&mut self) -> Result<(), Failure> {
-        let committed = self.intake.commit(self.run.mirror, self.name)?;
-        let tally = &mut *self.run.tally;
-        tally.stored = tally.stored.saturating_add(committed.new);
-        tally.octets = tally.octets.saturating_add(committed.octets);
-        for index in &committed.places {
+        let stored = self.intake.commit(self.run.mirror, self.name)?;
+        self.run.tally.stored(&stored);
+        for (index, _) in &stored.messages {
             self.missing.remove(index);
         }
         Ok(())
@@ -389,17 +370,33 @@ impl<'a, 'r> Transfer<'a, 'r> {
 
     /// Messages came wrong, for one reason.
     fn wrong(&mut self, messages: &[Wanted], why: &str) -> Result<(), Failure> {
-        for wanted in messages {
-            self.run.tally.wrong(self.name, wanted.digest, why);
-        }
-        match self.run.tally.wrongs() > MAX_WRONG {
+        messages
+            .iter()
+            .try_for_each(|wanted| self.run.wrong(self.name, wanted.digest, why))
+    }
+}
+
+impl Run<'_> {
+    /// A message came wrong.
+    ///
+    /// # Errors
+    /// [`Failure::TooMuchDamage`], where that were too many.
+    pub fn wrong(
+        &mut self,
+        name: &FolderName,
+        digest: MessageDigest,
+        why: &str,
+    ) -> Result<(), Failure> {
+        self.tally.wrong(name, digest, why);
+        match self.tally.wrongs() > MAX_WRONG {
             true => Err(Failure::TooMuchDamage),
             false => Ok(()),
         }
     }
 }
 
-fn unsunk(error: SinkError<Failure>) -> Failure {
+/// Why octets were not taken.
+pub fn unsunk(error: SinkError<Failure>) -> Failure {
     match error {
         SinkError::Client(error) => error.into(),
         SinkError::Sink(failure) => failure,

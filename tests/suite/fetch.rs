@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::peer::Identity;
-use crate::peer::office::{Folder, Letter};
+use crate::peer::office::{Folder, Letter, Office};
 use crate::post::Entry;
 use crate::site::{Host, Site, code, letter_with, program, run, stderr, stdout};
 
@@ -111,6 +111,17 @@ impl Place {
             (code(&output), stdout(&output), stderr(&output)),
             (0, String::new(), String::new())
         );
+    }
+
+    /// Fetches the first letter of the first folder alone, from a server that has no
+    /// other yet: what is fetched later is asked for message by message.
+    pub fn begin(&self, folders: &[Folder]) {
+        let mut folders = folders.to_vec();
+        for (number, folder) in folders.iter_mut().enumerate() {
+            folder.letters.truncate(usize::from(number == 0));
+        }
+        let office = Office::start(&self.identity(), &folders, |_, said| said);
+        self.fetch_well(office.address);
     }
 
     /// The mailbox here is sound.

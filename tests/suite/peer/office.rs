@@ -68,9 +68,10 @@ impl Folder {
         format!("{GENERATION}.{}", self.offset(letters))
     }
 
-    /// What an honest server says.
-    fn list(&self, since: &str) -> Vec<u8> {
-        let mut text = String::new();
+    /// What an honest server says; `block` is what follows the `add` of a letter, or
+    /// `None` where that is left out.
+    fn list(&self, since: &str, block: impl Fn(&Letter) -> Option<Vec<u8>>) -> Vec<u8> {
+        let mut said = Vec::new();
         let all = self.letters.len();
         let from = match since {
             "-" => 0,
@@ -80,15 +81,41 @@ impl Folder {
             },
         };
         for (index, letter) in self.letters.iter().enumerate().skip(from) {
-            text += &format!("+ {} {}\n", letter.line(), self.token(index + 1));
+            if let Some(block) = block(letter) {
+                let line = format!("+ {} {}\n", letter.line(), self.token(index + 1));
+                said.extend([line.into_bytes(), block].concat());
+            }
         }
-        text += &format!("OK {}\n", self.token(all));
-        text.into_bytes()
+        said.extend(format!("OK {}\n", self.token(all)).into_bytes());
+        said
     }
 }
 
+/// What `twist` makes of the honest answers to a command: of messages that come with
+/// a list, what it makes of the answer to a FETCH of each.
+pub fn answer(
+    folders: &[Folder],
+    twist: &impl Fn(&str, Vec<u8>) -> Vec<u8>,
+    line: &str,
+) -> Vec<u8> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["SYNC", name, since, "messages"] = words[..] else {
+        return twist(line, honest(folders, line));
+    };
+    let folder = folders.iter().find(|folder| folder.name == name).unwrap();
+    let said = folder.list(since, |letter| {
+        let fetch = format!("FETCH {name} {}", letter.digest);
+        let mut said = twist(&fetch, honest(folders, &fetch));
+        if said.ends_with(b"OK\n") {
+            said.truncate(said.len() - 3);
+        }
+        (!said.starts_with(b"FAIL")).then_some(said)
+    });
+    twist(line, said)
+}
+
 /// What an honest server says to a command.
-pub fn honest(folders: &[Folder], line: &str) -> Vec<u8> {
+fn honest(folders: &[Folder], line: &str) -> Vec<u8> {
     let words: Vec<&str> = line.split(' ').collect();
     let folder = |name: &str| folders.iter().find(|folder| folder.name == name).unwrap();
     let block = |line: String, octets: &[u8]| [line.as_bytes(), octets, b"OK\n"].concat();
@@ -103,7 +130,7 @@ pub fn honest(folders: &[Folder], line: &str) -> Vec<u8> {
             }
             (text + "OK\n").into_bytes()
         }
-        ["SYNC", name, since, "list"] => folder(name).list(since),
+        ["SYNC", name, since, "list"] => folder(name).list(since, |_| Some(Vec::new())),
         ["FETCH", name, digest] => {
             let mut letters = folder(name).letters.iter();
             match letters.find(|letter| letter.digest.to_string() == digest) {
@@ -161,7 +188,7 @@ impl Office {
         let told = Arc::clone(&whole);
         let heard = Receiver::start_with(config, move |number, peer| {
             let cut = cuts.get(number).copied();
-            serve(peer, cut, &told, |line| twist(line, honest(&folders, line)));
+            serve(peer, cut, &told, |line| answer(&folders, &twist, line));
         });
         Office {
             address: heard.address,

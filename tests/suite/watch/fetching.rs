@@ -423,6 +423,6 @@ fn a_server_that_says_that_it_is_there_is_let_be() {
     stop(keeper, Signal::TERM);
     // Nothing but what belongs to a WATCH was asked again and again.
     let lines = office.lines();
-    let fetched = lines.iter().filter(|line| line.starts_with("FETCH"));
+    let fetched = lines.iter().filter(|line| line.starts_with("SYNC"));
     assert_eq!(fetched.count(), 1, "{lines:?}");
 }

@@ -253,11 +253,17 @@ pub const CASES: &[(&str, Twist, i32, &str, usize)] = &[
         "more room than there is anywhere",
         |line, said| {
             let add = format!("add {} 2026-11-22T09:30:02Z", "ab".repeat(32));
-            let huge = format!("+ {add} 9223372036854775807 {TOKEN}\nOK {TOKEN}\n");
-            begun(line, said, "SYNC inbox - ", &huge)
+            let huge = format!("+ {add} 9223372036854775807 {TOKEN}\n");
+            let end = format!("OK {TOKEN}\n");
+            let text = match line.rsplit(' ').next().unwrap() {
+                _ if line.contains(TOKEN) => end,
+                "messages" => huge + "+ message 9223372036854775807\n",
+                _ => huge + &end,
+            };
+            begun(line, said, "SYNC", &text)
         },
         2,
-        "there is no room for it",
+        "has room for",
         0,
     ),
     (
