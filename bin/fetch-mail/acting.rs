@@ -1,5 +1,7 @@
 //! What the server changed, done here.
 
+use std::collections::BTreeMap;
+
 use ima_mailbox::Act;
 use ima_message::MessageDigest;
 
@@ -12,7 +14,7 @@ use crate::transfer::Transfer;
 use crate::wanted::Wanted;
 
 impl Run<'_> {
-    /// Brings what is wanted, then moves, sets flags, and deletes.
+    /// Brings what is wanted, then sets flags, moves, and deletes.
     ///
     /// # Errors
     /// What ended it; what was done is done.
@@ -22,17 +24,21 @@ impl Run<'_> {
                 self.bring(part, plan, at, wanted)?;
             }
         }
-        for ((from, to), digests) in &plan.moves {
-            self.relocate(parts, *from, *to, digests)?;
+        self.apply(parts, &plan.flags)?;
+        for ((from, to), moves) in &plan.moves {
+            let digests: Vec<_> = moves.iter().map(|(digest, _)| *digest).collect();
+            self.relocate(parts, *from, *to, &digests)?;
         }
-        for acts in [&plan.flags, &plan.deletions] {
-            for (at, acts) in acts {
-                if let Some(part) = parts.get(*at) {
-                    let applied = part.folder.apply(acts)?;
-                    let place = self.mirror.state.place_mut(&part.name);
-                    place.wrote(applied.written);
-                    self.tally.changed = self.tally.changed.saturating_add(acts.len());
-                }
+        self.apply(parts, &plan.deletions)
+    }
+
+    fn apply(&mut self, parts: &[Part], acts: &BTreeMap<usize, Vec<Act>>) -> Result<(), Failure> {
+        for (at, acts) in acts {
+            if let Some(part) = parts.get(*at) {
+                let applied = part.folder.apply(acts)?;
+                let place = self.mirror.state.place_mut(&part.name);
+                place.wrote(applied.written);
+                self.tally.changed = self.tally.changed.saturating_add(acts.len());
             }
         }
         Ok(())
@@ -40,8 +46,8 @@ impl Run<'_> {
 
     /// What [`Run::act`] will write, but for what it brings, is put into the state.
     pub fn foretell(&mut self, parts: &[Part], plan: &Plan) {
-        for ((from, to), digests) in &plan.moves {
-            for digest in digests {
+        for ((from, to), moves) in &plan.moves {
+            for (digest, flags) in moves {
                 if let Some(part) = parts.get(*from) {
                     let place = self.mirror.state.place_mut(&part.name);
                     place.coming.presence(*digest, false);
@@ -49,6 +55,7 @@ impl Run<'_> {
                 if let Some(part) = parts.get(*to) {
                     let place = self.mirror.state.place_mut(&part.name);
                     place.coming.presence(*digest, true);
+                    place.coming.flags(*digest, &setting(flags));
                 }
             }
         }

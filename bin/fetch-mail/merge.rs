@@ -78,6 +78,11 @@ pub enum Deed {
         from: usize,
         /// into this one.
         to: usize,
+        /// Before that, these flags of it are set and removed, so that it has, where
+        /// it comes to, no others
+        changes: Vec<FlagChange>,
+        /// than these.
+        flags: BTreeSet<Flag>,
     },
     /// Flags of it are set and removed.
     Flag {
@@ -191,18 +196,23 @@ pub fn merge<E>(folders: &BTreeMap<usize, Sides>, base: &mut Base<'_, E>) -> Res
             let flags = news.all(folders, at, side, base)?;
             out.push(Deed::Put { at, flags });
         }
-        out.extend(moves.iter().map(|(to, from)| Deed::Move {
-            from: *from,
-            to: *to,
-        }));
+        for (to, from) in moves {
+            let flags = news.all(folders, to, side, base)?;
+            let carried = flags::held(folders, from, side, base)?;
+            out.push(Deed::Move {
+                from,
+                to,
+                changes: flags::changing(&carried, &flags),
+                flags,
+            });
+        }
         for (at, verdict) in &verdicts {
-            let from = match verdict {
-                Verdict::Stays => None,
-                Verdict::Put(other) if *other != side => None,
-                Verdict::Put(_) if moves.contains_key(at) => moves.get(at).copied(),
+            match verdict {
+                Verdict::Stays => {}
+                Verdict::Put(other) if *other != side => {}
                 _ => continue,
-            };
-            let changes = news.changes(folders, *at, side, from);
+            }
+            let changes = news.changes(folders, *at, side);
             if !changes.is_empty() {
                 out.push(Deed::Flag { at: *at, changes });
             }
@@ -216,13 +226,15 @@ pub fn merge<E>(folders: &BTreeMap<usize, Sides>, base: &mut Base<'_, E>) -> Res
 /// changed the message otherwise, so that it is kept where the other deleted it.
 /// `has_returned`: it was there before, on both sides.
 fn verdict(sides: &Sides, has_returned: bool, is_kept: impl Fn(Side) -> bool) -> Verdict {
-    let is_there = |side| sides.touch(side).presence.now == Some(true);
+    let is_now = |side, is_there| sides.touch(side).presence.now == Some(is_there);
     for side in BOTH {
         let other = side.other();
         let verdict = match (sides.presence(side), sides.presence(other)) {
             (Some(true), Some(true)) => Verdict::Stays,
             (Some(false), Some(false)) => Verdict::Gone,
-            (Some(true), None) if has_returned || is_there(other) => Verdict::Stays,
+            (Some(true), None) if is_now(other, true) => Verdict::Stays,
+            // Where an earlier run has deleted it on the other side already, it does not.
+            (Some(true), None) if has_returned && !is_now(other, false) => Verdict::Stays,
             (Some(true), _) => Verdict::Put(other),
             (Some(false), None) if sides.touch(other).is_missing => Verdict::Gone,
             (Some(false), None) if is_kept(other) => Verdict::Put(side),

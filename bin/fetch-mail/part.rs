@@ -1,10 +1,10 @@
 //! One folder in one round: what both sides say of it, and what is known to come
 //! of that.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use ima_mailbox::{Folder, Message};
-use ima_message::{Flag, FolderName, MessageDigest, Token};
+use ima_message::{FolderName, MessageDigest, Token};
 
 use crate::compare;
 use crate::failure::Failure;
@@ -247,12 +247,4 @@ impl Part {
         }
         Ok(())
     }
-}
-
-/// The flags that a journal says to be set.
-pub fn set(touch: &Touch) -> BTreeSet<Flag> {
-    let set = touch.flags.iter();
-    set.filter(|(_, mark)| mark.now == Some(true))
-        .map(|(flag, _)| flag.clone())
-        .collect()
 }

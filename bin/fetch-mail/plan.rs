@@ -8,9 +8,12 @@ use ima_program::report::chain;
 
 use crate::failure::Failure;
 use crate::merge::{Deed, Sides, merge};
-use crate::part::{Part, set};
+use crate::part::Part;
 use crate::round::Run;
 use crate::wanted::Wanted;
+
+/// A message that is moved, and its flags then.
+pub type Moved = (MessageDigest, BTreeSet<Flag>);
 
 /// What is to be done. Folders are numbered as in the round.
 #[derive(Debug, Default)]
@@ -18,8 +21,8 @@ pub struct Plan {
     /// Here: messages that are brought.
     pub wanted: BTreeMap<usize, Vec<Wanted>>,
     /// Messages that are moved, by the folders that they leave and enter.
-    pub moves: BTreeMap<(usize, usize), Vec<MessageDigest>>,
-    /// Flags.
+    pub moves: BTreeMap<(usize, usize), Vec<Moved>>,
+    /// Flags; they come first.
     pub flags: BTreeMap<usize, Vec<Act>>,
     /// Deletions.
     pub deletions: BTreeMap<usize, Vec<Act>>,
@@ -47,20 +50,17 @@ pub struct Order {
     pub digest: MessageDigest,
     /// What.
     pub deed: Deed,
-    /// Flags that it brings along where it is moved.
-    pub brings: BTreeSet<Flag>,
     /// The server has deleted the message where this puts it: as long as that is
     /// not done, the server's word of it is not dealt with.
     pub is_reply: bool,
 }
 
 impl Order {
-    /// Something that brings no flags along.
+    /// Something that is no reply.
     pub fn new(digest: MessageDigest, deed: Deed) -> Self {
         Self {
             digest,
             deed,
-            brings: BTreeSet::new(),
             is_reply: false,
         }
     }
@@ -150,18 +150,26 @@ impl Run<'_> {
                 };
                 wanted.push(one);
             }
-            Deed::Move { from, to } => {
+            Deed::Move {
+                from,
+                to,
+                changes,
+                flags,
+            } => {
                 let is_here = match parts.get(from) {
                     Some(part) => part.folder.message(digest)?.is_some(),
                     None => false,
                 };
                 if !is_here {
-                    let flags = folders.get(&to).map(|sides| set(&sides.there));
-                    let flags = flags.unwrap_or_default();
                     let put = Deed::Put { at: to, flags };
                     return self.plan_here(parts, plan, digest, folders, put);
                 }
-                plan.moves.entry((from, to)).or_default().push(digest);
+                if !changes.is_empty() {
+                    let acts = plan.flags.entry(from).or_default();
+                    acts.push(Act::Flag { digest, changes });
+                }
+                let moves = plan.moves.entry((from, to)).or_default();
+                moves.push((digest, flags));
             }
             Deed::Flag { at, changes } => {
                 let acts = plan.flags.entry(at).or_default();
@@ -198,7 +206,7 @@ impl Run<'_> {
             order.is_left(parts);
             return Ok(());
         }
-        let Some(deed) = self.another_way(parts, digest, folders, order.deed)? else {
+        let Some(deed) = self.another_way(parts, digest, order.deed)? else {
             return Ok(());
         };
         let mut order = Order::new(digest, deed);
@@ -206,11 +214,6 @@ impl Run<'_> {
         if self.must_wait(parts, digest, &order.deed) {
             order.is_left(parts);
             return Ok(());
-        }
-        if let Deed::Move { to, .. } = order.deed
-            && let Some(sides) = folders.get(&to)
-        {
-            order.brings = set(&sides.here);
         }
         match order.deed {
             Deed::Put { .. } => plan.stores.push(order),
@@ -257,7 +260,6 @@ impl Run<'_> {
         &self,
         parts: &mut [Part],
         digest: MessageDigest,
-        folders: &Folders,
         deed: Deed,
     ) -> Result<Option<Deed>, Failure> {
         let (Deed::Move { from: at, .. } | Deed::Flag { at, .. } | Deed::Delete { at }) = deed
@@ -268,11 +270,7 @@ impl Run<'_> {
             return Ok(Some(deed));
         }
         Ok(match deed {
-            Deed::Move { to, .. } => {
-                let flags = folders.get(&to).map(|sides| set(&sides.here));
-                let flags = flags.unwrap_or_default();
-                Some(Deed::Put { at: to, flags })
-            }
+            Deed::Move { to, flags, .. } => Some(Deed::Put { at: to, flags }),
             Deed::Flag { at, changes } => {
                 let Some(part) = parts.get_mut(at) else {
                     return Ok(None);
@@ -341,7 +339,7 @@ impl Run<'_> {
 /// The folders that a deed changes.
 pub fn touched(deed: &Deed) -> BTreeSet<usize> {
     match deed {
-        Deed::Move { from, to } => BTreeSet::from([*from, *to]),
+        Deed::Move { from, to, .. } => BTreeSet::from([*from, *to]),
         Deed::Put { at, .. } | Deed::Flag { at, .. } | Deed::Delete { at } => BTreeSet::from([*at]),
     }
 }

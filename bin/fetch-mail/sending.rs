@@ -42,11 +42,13 @@ impl Run<'_> {
                     }
                     Deed::Flag { changes, .. } => sent.flags(order.digest, changes),
                     Deed::Delete { .. } => sent.presence(order.digest, false),
-                    Deed::Move { from, .. } => {
-                        sent.presence(order.digest, at != *from);
-                        if at != *from {
-                            sent.flags(order.digest, &setting(&order.brings));
-                        }
+                    Deed::Move { from, changes, .. } if at == *from => {
+                        sent.flags(order.digest, changes);
+                        sent.presence(order.digest, false);
+                    }
+                    Deed::Move { flags, .. } => {
+                        sent.presence(order.digest, true);
+                        sent.flags(order.digest, &setting(flags));
                     }
                 }
             }
@@ -91,10 +93,19 @@ impl Run<'_> {
         let client = &mut self.session.client;
         match &order.deed {
             Deed::Put { .. } => return Ok(()),
-            Deed::Move { from, to } => {
+            Deed::Move {
+                from, to, changes, ..
+            } => {
                 let (Some(from), Some(to)) = (name(*from), name(*to)) else {
                     return Ok(());
                 };
+                for changes in changes.chunks(FLAGS_AT_ONCE) {
+                    client.ask_flag(from, order.digest, changes)?;
+                    asked.push_back(Question {
+                        order: order.clone(),
+                        is_store: false,
+                    });
+                }
                 client.ask_move(from, order.digest, to)?;
             }
             Deed::Delete { at } => {

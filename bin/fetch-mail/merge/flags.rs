@@ -53,6 +53,57 @@ pub fn news<E>(folders: &BTreeMap<usize, Sides>, base: &mut Base<'_, E>) -> Resu
     Ok(news)
 }
 
+/// The flags that the message of one side has now.
+///
+/// # Errors
+/// Those of `base`.
+pub fn held<E>(
+    folders: &BTreeMap<usize, Sides>,
+    at: usize,
+    side: Side,
+    base: &mut Base<'_, E>,
+) -> Result<BTreeSet<Flag>, E> {
+    let mut held = BTreeSet::new();
+    let Some(sides) = folders.get(&at) else {
+        return Ok(held);
+    };
+    let touch = sides.touch(side);
+    let mut told: Changes = BTreeMap::new();
+    if !touch.is_fresh {
+        held = base(at)?.unwrap_or_default();
+        held.extend(touch.carried.iter().cloned());
+        // What was done here by the server's word, or the server was told of what was
+        // done here, in earlier runs, it does not say again.
+        if side == Side::There {
+            let ours = sides.here.flags.iter();
+            told.extend(ours.filter_map(|(flag, mark)| Some((flag.clone(), mark.ours?))));
+        }
+    }
+    let now = touch.flags.iter();
+    told.extend(now.filter_map(|(flag, mark)| Some((flag.clone(), mark.now?))));
+    for (flag, is_set) in told {
+        match is_set {
+            true => held.insert(flag),
+            false => held.remove(&flag),
+        };
+    }
+    Ok(held)
+}
+
+/// The changes that make flags those that are wanted.
+pub fn changing(held: &BTreeSet<Flag>, wanted: &BTreeSet<Flag>) -> Vec<FlagChange> {
+    let change = |set| {
+        move |flag: &Flag| FlagChange {
+            flag: flag.clone(),
+            set,
+        }
+    };
+    let removed = held.difference(wanted).map(change(false));
+    removed
+        .chain(wanted.difference(held).map(change(true)))
+        .collect()
+}
+
 impl News {
     fn on(&mut self, side: Side) -> &mut BTreeMap<usize, Changes> {
         match side {
@@ -126,23 +177,17 @@ impl News {
         wanted
     }
 
-    /// The changes that bring the message of one side to what is wanted; `from`:
-    /// it was moved there.
+    /// The changes that bring the message of one side to what is wanted.
     pub fn changes(
         &self,
         folders: &BTreeMap<usize, Sides>,
         at: usize,
         side: Side,
-        from: Option<usize>,
     ) -> Vec<FlagChange> {
-        let now = |at: usize, flag: &Flag| {
+        let is_so = |flag: &Flag| {
             let touch = folders.get(&at)?.touch(side);
             let now = touch.flags.get(flag).and_then(|mark| mark.now);
             now.or(touch.is_fresh.then_some(false))
-        };
-        let is_so = |flag: &Flag| match from {
-            Some(from) => now(from, flag),
-            None => now(at, flag),
         };
         let wanted = self.wanted(at).into_iter();
         wanted
@@ -151,7 +196,7 @@ impl News {
             .collect()
     }
 
-    /// All flags of a message that is put on one side.
+    /// All flags of a message that is put on one side, or moved there.
     ///
     /// # Errors
     /// Those of `base`.

@@ -68,7 +68,12 @@ fn text(side: Side, deed: &Deed) -> String {
             let flags: String = flags.iter().map(|f| format!(" {}", f.as_str())).collect();
             format!("{}{sign} put{flags}", FOLDERS[*at])
         }
-        Deed::Move { from, to } => format!("{}{sign} to {}", FOLDERS[*from], FOLDERS[*to]),
+        Deed::Move {
+            from, to, changes, ..
+        } => {
+            let changes: String = changes.iter().map(|change| format!(" {change}")).collect();
+            format!("{}{sign}{changes} to {}", FOLDERS[*from], FOLDERS[*to])
+        }
         Deed::Flag { at, changes } => {
             let changes: String = changes.iter().map(|change| format!(" {change}")).collect();
             format!("{}{sign}{changes}", FOLDERS[*at])
@@ -148,15 +153,13 @@ fn what_one_deleted_and_the_other_changed_is_kept_with_all_its_flags() {
 #[test]
 fn a_move_is_a_move_on_the_other_side_too() {
     let base = [("A", "junk")];
-    check(
-        &["A> del", "B> add", "B> +junk"],
-        &base,
-        &["A< to B", "B< +junk"],
-    );
+    check(&["A> del", "B> add", "B> +junk"], &base, &["A< to B"]);
     check(&["A< del", "B< add"], &[], &["A> to B"]);
     // Its flags were changed before, and after.
     let lines = ["A< -junk", "A< del", "B< add", "B< +seen"];
-    check(&lines, &base, &["B< -junk", "A> to B", "B> -junk +seen"]);
+    check(&lines, &base, &["B< -junk", "A> -junk +seen to B"]);
+    let lines = ["A< -junk", "A< del", "B< add"];
+    check(&lines, &base, &["B< -junk", "A> -junk to B"]);
 }
 
 #[test]
@@ -172,6 +175,23 @@ fn flags_follow_what_the_other_side_has_moved() {
         "A< del", "B< add", "B< +junk", "A> -junk", "A> del", "B> add",
     ];
     check(&lines, &base, &["B< -junk", "B> -junk"]);
+}
+
+#[test]
+fn what_is_moved_has_no_flags_but_those_that_the_other_side_has_there() {
+    // It was deleted there, and came from elsewhere.
+    let lines = ["A> del", "B> add", "B> +seen"];
+    check(&lines, &[("A", "junk")], &["A< -junk +seen to B"]);
+    // The other side has moved both: what changed here follows the one of C.
+    let lines = ["A> del", "A> add", "B> add", "C> del", "C< +flagged"];
+    check(
+        &lines,
+        &[("A", ""), ("C", "")],
+        &["C< -flagged to B", "A< +flagged", "A> +flagged"],
+    );
+    // What an earlier run has done here by the server's word, or told it.
+    let lines = ["A<= add", "A<= +junk", "A< -junk", "A< del", "B< add"];
+    check(&lines, &[], &["B< -junk", "A> -junk to B"]);
 }
 
 #[test]
@@ -194,6 +214,14 @@ fn what_went_and_came_back_brings_the_flags_that_it_has_now() {
     check(&lines, &[], &["A> put junk seen"]);
     let lines = ["A> del", "A> add", "A< -junk"];
     check(&lines, &base, &["A< -flagged"]);
+}
+
+#[test]
+fn what_came_back_when_it_was_deleted_on_the_other_side_already_is_put_there_again() {
+    let base = [("A", "junk")];
+    let lines = ["A> del", "A<= del", "A> add", "A> +seen"];
+    check(&lines, &base, &["A< put seen"]);
+    check(&["A< del", "A>= del", "A< add"], &base, &["A> put"]);
 }
 
 #[test]

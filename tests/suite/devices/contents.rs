@@ -3,9 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ima_mailbox::Mailbox;
+use ima_message::MessageDigest;
 
 /// By folder and message, the flags.
 pub type Contents = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// By folder, the flags of one message.
+pub type Copies = BTreeMap<String, BTreeSet<String>>;
+
+/// Where a message is.
+pub fn copies(contents: &Contents, digest: MessageDigest) -> Copies {
+    let digest = digest.to_string();
+    let copies = contents
+        .iter()
+        .filter_map(|(folder, messages)| Some((folder.clone(), messages.get(&digest)?.clone())));
+    copies.collect()
+}
 
 /// All of it.
 pub fn contents(mailbox: &Mailbox) -> Contents {

@@ -10,7 +10,8 @@ use ima_mailbox::{Act, Mailbox};
 use ima_message::{DateTime, FlagChange, FolderName, HeaderBlock, MessageDigest};
 
 use super::Event;
-use super::contents::{Contents, brief, contents};
+use super::contents::{Contents, brief, contents, copies};
+use super::history::{History, What};
 use crate::fetch::Place;
 use crate::peer::Relay;
 use crate::site::{Server, code, stderr};
@@ -41,34 +42,11 @@ pub struct World {
     letters: Vec<Vec<u8>>,
 }
 
-/// What is done to a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
-    New,
-    /// Into which folder.
-    Moved(String),
-    Flagged(String, bool),
-    Deleted,
-}
-
-/// What happened to a message.
-struct Happening {
-    digest: MessageDigest,
-    what: What,
-    /// Somebody did the same kind of thing to it later, before anybody could know
-    /// of this.
-    overtaken: Option<usize>,
-    /// What whoever did it knew of.
-    known: BTreeSet<usize>,
-    /// Its device forgot when it happened, before the server knew of it.
-    is_forgotten: bool,
-}
-
 /// One case.
 struct Case<'a> {
     world: &'a World,
     unused: Vec<&'a Vec<u8>>,
-    happened: Vec<Happening>,
+    history: History,
     known: BTreeMap<Replica, BTreeSet<usize>>,
     /// Since it synchronised: where a replica had moved a message from first, and
     /// its moves.
@@ -78,6 +56,9 @@ struct Case<'a> {
     anew: BTreeSet<(Replica, String)>,
     /// What each has done since it synchronised.
     own: BTreeMap<Replica, Vec<usize>>,
+    /// No device was cut off or has forgotten anything: what is known of everybody is
+    /// so.
+    is_certain: bool,
     /// What happened, for whoever looks for the reason.
     story: Vec<String>,
 }
@@ -113,16 +94,22 @@ impl World {
         Mailbox::open(&self.directory(replica)).unwrap()
     }
 
+    /// What the server holds.
+    pub fn held(&self) -> Contents {
+        contents(&self.mailbox(Replica::Server))
+    }
+
     /// Plays a case from the start to its end.
     pub fn play(&self, events: &[Event]) -> Result<(), String> {
         let mut case = Case {
             world: self,
             unused: self.letters.iter().collect(),
-            happened: Vec::new(),
+            history: History::default(),
             known: BTreeMap::new(),
             ways: BTreeMap::new(),
             anew: BTreeSet::new(),
             own: BTreeMap::new(),
+            is_certain: true,
             story: Vec::new(),
         };
         case.begin();
@@ -160,11 +147,13 @@ impl Case<'_> {
             Event::Compact(replica, folder) => self.compact(replica, FOLDERS[folder]),
             Event::Synchronise(device) => self.synchronise(device, None)?,
             Event::Cut(device, octets) => {
+                self.is_certain = false;
                 self.world.relay.cut_after(octets);
                 self.synchronise(device, Some(false))?;
                 self.world.relay.cut_after(u64::MAX);
             }
             Event::Kill(device, octets) => {
+                self.is_certain = false;
                 self.world.relay.cut_after(u64::MAX);
                 self.kill(device, octets);
             }
@@ -187,37 +176,22 @@ impl Case<'_> {
     }
 
     fn tell(&mut self, replica: Replica, digest: MessageDigest, what: &str) {
-        let number = self.happened.len();
+        let number = self.history.len();
         self.story.push(format!(
             "{number} {replica:?} {:.6}: {what}",
             digest.to_string()
         ));
     }
 
-    fn note(&mut self, replica: Replica, digest: MessageDigest, what: What) {
+    /// It happens, and has a number then.
+    fn note(&mut self, replica: Replica, digest: MessageDigest, what: What) -> usize {
+        let copies = copies(&contents(&self.world.mailbox(replica)), digest);
         let known = self.known.get_mut(&replica).unwrap();
-        let number = self.happened.len();
         let own = self.own.entry(replica).or_default();
-        for earlier in own.iter() {
-            let earlier = &mut self.happened[*earlier];
-            let is_alike = match (&earlier.what, &what) {
-                (What::Moved(_), What::Moved(_)) => true,
-                (What::Flagged(flag, _), What::Flagged(other, _)) => flag == other,
-                _ => false,
-            };
-            if is_alike && earlier.digest == digest && earlier.overtaken.is_none() {
-                earlier.overtaken = Some(number);
-            }
-        }
+        let number = self.history.add((digest, what), copies, known.clone(), own);
         own.push(number);
-        self.happened.push(Happening {
-            digest,
-            what,
-            overtaken: None,
-            known: known.clone(),
-            is_forgotten: false,
-        });
         known.insert(number);
+        number
     }
 
     fn new_message(&mut self, replica: Replica, which: usize, folder: usize) {
@@ -254,9 +228,10 @@ impl Case<'_> {
         let name = folder.to_string();
         let folder = mailbox.folder(&folder).unwrap().unwrap();
         folder.apply(&[Act::Flag { digest, changes }]).unwrap();
-        self.note(replica, digest, What::Flagged(flag.to_owned(), !is_set));
-        let is_forgotten = self.anew.contains(&(replica, name));
-        self.happened.last_mut().unwrap().is_forgotten = is_forgotten;
+        let flagged = self.note(replica, digest, What::Flagged(flag.to_owned(), !is_set));
+        if self.anew.contains(&(replica, name)) {
+            self.history.forget(flagged);
+        }
     }
 
     fn relocate(&mut self, replica: Replica, which: usize, to: &str) {
@@ -269,8 +244,7 @@ impl Case<'_> {
                 .move_message(&from, digest, &to.parse().unwrap())
                 .unwrap();
             self.tell(replica, digest, &format!("moved from {from} to {to}"));
-            self.note(replica, digest, What::Moved(to.to_owned()));
-            let moved = self.happened.len() - 1;
+            let moved = self.note(replica, digest, What::Moved(to.to_owned()));
             let way = self.ways.entry((replica, digest)).or_default();
             if way.is_empty() {
                 way.push((from.to_string(), moved));
@@ -280,7 +254,11 @@ impl Case<'_> {
             // Who moved it away and back has changed nothing.
             if way[0].0 == to {
                 for (_, number) in std::mem::take(way) {
-                    self.happened[number].is_forgotten = true;
+                    self.history.forget(number);
+                }
+                // Nor can anybody tell what came back with it.
+                if self.anew.contains(&(replica, to.to_owned())) {
+                    self.history.forget_flags(&self.own[&replica], digest);
                 }
             }
         }
@@ -303,10 +281,11 @@ impl Case<'_> {
         folder.compact().unwrap();
         self.story.push(format!("{replica:?}: a journal anew"));
         if replica != Replica::Server {
+            self.is_certain = false;
             self.anew.insert((replica, name.to_owned()));
-            let server = self.known[&Replica::Server].clone();
-            for number in &self.known[&replica] {
-                self.happened[*number].is_forgotten |= !server.contains(number);
+            let server = &self.known[&Replica::Server];
+            for number in self.known[&replica].difference(server) {
+                self.history.forget(*number);
             }
         }
     }
@@ -348,12 +327,11 @@ impl Case<'_> {
     /// What one knew, the other knows. Of what was cut off nobody can say: what may
     /// be known counts as known.
     fn meet(&mut self, device: Replica) {
-        let both: BTreeSet<usize> = self.known[&device]
-            .union(&self.known[&Replica::Server])
-            .copied()
-            .collect();
+        let server = &self.known[&Replica::Server];
+        let both: BTreeSet<usize> = self.known[&device].union(server).copied().collect();
+        let own = self.own.remove(&device).unwrap_or_default();
+        self.history.meet(&own, server);
         self.ways.retain(|(replica, _), _| *replica != device);
-        self.own.remove(&device);
         self.own.remove(&Replica::Server);
         let (one, server) = (
             self.world.mailbox(device),
@@ -408,7 +386,14 @@ impl Case<'_> {
             ));
         }
         self.check_journals()?;
-        self.find_lost(&server)
+        let altered = self.history.altered(&server);
+        match (self.history.lost(&server), altered) {
+            (Some(digest), _) => Err(format!("{digest} is lost")),
+            (None, Some(digest)) if self.is_certain => {
+                Err(format!("{digest} is otherwise than it was left"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_journals(&self) -> Result<(), String> {
@@ -424,46 +409,6 @@ impl Case<'_> {
             }
         }
         Ok(())
-    }
-
-    fn find_lost(&self, there: &Contents) -> Result<(), String> {
-        for (number, happening) in self.happened.iter().enumerate() {
-            if happening.what == What::Deleted || happening.is_forgotten {
-                continue;
-            }
-            let digest = happening.digest;
-            // Whoever deleted it later had seen this.
-            let is_deleted = self.happened.iter().any(|other| {
-                other.what == What::Deleted
-                    && other.digest == digest
-                    && self.is_seen(number, &other.known)
-            });
-            let is_there = there
-                .values()
-                .any(|folder| folder.contains_key(&digest.to_string()));
-            if !is_there && !is_deleted {
-                return Err(format!("{digest} is lost"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether somebody who knows of all this knows what a happening has done to its
-    /// message: of itself, of one that did the same elsewhere meanwhile, so that
-    /// this changed nothing, or of what became of it later.
-    fn is_seen(&self, number: usize, known: &BTreeSet<usize>) -> bool {
-        let happening = &self.happened[number];
-        let is_same = |other: &usize| {
-            let (number, other) = (other, &self.happened[*other]);
-            other.digest == happening.digest
-                && other.what == happening.what
-                && other.overtaken.is_none()
-                && !happening.known.contains(number)
-        };
-        let later = happening.overtaken;
-        known.contains(&number)
-            || known.iter().any(is_same)
-            || later.is_some_and(|later| self.is_seen(later, known))
     }
 }
 
