@@ -21,6 +21,8 @@ pub struct Pair {
     pub folder: Folder,
     /// The server's.
     pub there: FolderStatus,
+    /// An earlier round has dealt with it.
+    pub is_known: bool,
 }
 
 impl Run<'_> {
@@ -63,10 +65,13 @@ impl Run<'_> {
                 ));
                 continue;
             }
+            let is_known = self.mirror.state.place(&status.name).is_some()
+                && self.mirror.mailbox.folder(&status.name)?.is_some();
             let folder = self.mirror.folder(&status.name)?;
             pairs.push(Pair {
                 folder,
                 there: status,
+                is_known,
             });
         }
         Ok(pairs)

@@ -163,6 +163,10 @@ impl Part {
                 touch.is_some_and(|touch| touch.presence.now == Some(true))
             });
         }
+        let gone = match is_keeping {
+            true => Touches::new(),
+            false => self.gone(lists.whole.iter().flatten()),
+        };
         let nothing = Known::Since(Touches::new());
         let (mut here, mut there) = match std::mem::replace(&mut self.known, nothing) {
             Known::Whole(mut live) => {
@@ -203,11 +207,30 @@ impl Part {
                 (here, there)
             }
         };
+        for (digest, touch) in gone {
+            there.entry(digest).or_insert(touch);
+        }
         self.recall(&mut there);
         if let Some(since) = since {
             self.leave_older(&mut here, &mut there, since)?;
         }
         Ok((here, there))
+    }
+
+    /// What a whole list says to be deleted and was brought here since both sides were
+    /// the same: nobody else can have put it here.
+    fn gone<'t>(&self, list: impl Iterator<Item = (&'t MessageDigest, &'t Touch)>) -> Touches {
+        let is_brought = |digest: &MessageDigest| match &self.known {
+            _ if self.brought.contains(digest) => true,
+            Known::Since(here) => here
+                .get(digest)
+                .is_some_and(|touch| touch.presence.ours == Some(true)),
+            Known::Whole(_) => false,
+        };
+        let gone = list.filter(|(_, touch)| touch.presence.now == Some(false));
+        gone.filter(|(digest, _)| is_brought(digest))
+            .map(|(digest, touch)| (*digest, touch.clone()))
+            .collect()
     }
 
     /// What is missing since an earlier run is wanted still.

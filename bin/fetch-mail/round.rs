@@ -135,7 +135,7 @@ impl Run<'_> {
         let messages = self.is_first(&pairs)?;
         let mut readings = Vec::new();
         for pair in pairs {
-            let Pair { folder, there } = pair;
+            let Pair { folder, there, .. } = pair;
             let (name, end) = (there.name.clone(), there.token);
             let place = self.mirror.state.place(&name).cloned().unwrap_or_default();
             let token = match folder.token() {

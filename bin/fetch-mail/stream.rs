@@ -55,19 +55,16 @@ pub struct Streamed {
 }
 
 impl Run<'_> {
-    /// Whether this is a first fetch: no folder of the server was ever read, none
+    /// Whether this is a first fetch: no earlier run has seen any of the folders, none
     /// here holds anything, nothing has begun to come, there is room for all, and all
-    /// is to come.
+    /// is to come. Whatever ends it, the next run lists: what was deleted here
+    /// meanwhile stays so, and where one message is in the way the others come.
     ///
     /// # Errors
     /// A fault.
     pub fn is_first(&self, pairs: &[Pair]) -> Result<bool, Failure> {
-        let is_known = |pair: &Pair| {
-            let place = self.mirror.state.place(&pair.there.name);
-            place.is_some_and(|place| place.server.is_some() || !place.missing.is_empty())
-        };
         if self.scope.since.is_some()
-            || pairs.iter().any(is_known)
+            || pairs.iter().any(|pair| pair.is_known)
             || self.mirror.desk.has_partials()
         {
             return Ok(false);
@@ -148,6 +145,8 @@ impl<'a, 'r> Stream<'a, 'r> {
                 Next::Change(change, length) => (change, length),
                 Next::End(synced) => return Ok(synced),
             };
+            let before = list.touches.get(&change.entry.digest());
+            let is_again = before.is_some_and(|touch| touch.added.is_some());
             list.take(&change);
             list.is_sound()?;
             let (
@@ -162,7 +161,8 @@ impl<'a, 'r> Stream<'a, 'r> {
                 continue;
             };
             let (token, upto) = (change.token, self.there.token);
-            if token.generation == upto.generation && token.offset <= upto.offset {
+            let is_told = token.generation == upto.generation && token.offset <= upto.offset;
+            if is_told && !is_again {
                 self.told = self.told.saturating_add(1);
             }
             let added = Added {

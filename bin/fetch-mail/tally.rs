@@ -31,6 +31,8 @@ pub struct Tally {
     wrong: Notes,
     /// Those: they are asked for once in a run.
     wrong_digests: HashSet<MessageDigest>,
+    /// How often one did, each time counted.
+    wrongs: usize,
 }
 
 /// What was said when both sides were last brought together: whoever stays says it
@@ -127,6 +129,7 @@ impl Tally {
 
     /// A message came wrong.
     pub fn wrong(&mut self, folder: &FolderName, digest: MessageDigest, why: &str) {
+        self.wrongs = self.wrongs.saturating_add(1);
         if self.wrong_digests.insert(digest) {
             let text = format!("{folder}, message {digest}: the server sent it wrong: {why}");
             self.wrong.add(text);
@@ -138,9 +141,9 @@ impl Tally {
         self.wrong_digests.contains(&digest)
     }
 
-    /// How many messages came wrong.
+    /// How often a message came wrong.
     pub fn wrongs(&self) -> usize {
-        self.wrong.count
+        self.wrongs
     }
 
     /// Whether something did not come.

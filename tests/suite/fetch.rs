@@ -3,6 +3,7 @@
 mod both_ways;
 mod cuts;
 mod documents;
+mod first;
 mod hostile;
 mod keeping;
 mod logins;

@@ -1,5 +1,7 @@
 //! Asking for what changed.
 
+use std::time::Instant;
+
 use ima_message::limits::MAX_BLOCK;
 use ima_message::{Entry, FolderName, Token};
 
@@ -34,6 +36,9 @@ pub struct Syncing {
     budget: Budget,
     /// Octets that come next.
     octets: u64,
+    /// Since when nothing is waited for: what becomes of what has come takes its own
+    /// time, and not the server's.
+    idle_since: Instant,
 }
 
 /// What such an answer says next.
@@ -134,6 +139,7 @@ impl<C: Channel> Client<C> {
             mode,
             budget: Budget::new(),
             octets: 0,
+            idle_since: Instant::now(),
         })
     }
 
@@ -146,6 +152,16 @@ impl<C: Channel> Client<C> {
         if syncing.octets > 0 {
             return Err(ClientError::NotNext);
         }
+        let begin = &mut syncing.budget.begin;
+        *begin = begin
+            .checked_add(syncing.idle_since.elapsed())
+            .unwrap_or(*begin);
+        let next = self.next_told(syncing);
+        syncing.idle_since = Instant::now();
+        next
+    }
+
+    fn next_told(&mut self, syncing: &mut Syncing) -> Result<Next, ClientError> {
         let (line, told) = self.told(&mut syncing.budget)?;
         let change = match told {
             Told::Last(Final::Upto(token)) => return Ok(Next::End(Synced::Upto(token))),
@@ -173,6 +189,7 @@ impl<C: Channel> Client<C> {
     ) -> Result<(), SinkError<E>> {
         let octets = std::mem::take(&mut syncing.octets);
         let read = self.wire.read_exact_into(octets, self.times.idle, sink);
+        syncing.idle_since = Instant::now();
         Ok(read?)
     }
 
