@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// Send messages to the hosts of their recipients: to all of them, or to none.
 ///
-/// Prints a line for each recipient, OK, FAIL or DEFER. Exit status: 0 all OK,
+/// Prints a line for each recipient, OK, FAIL or DEFER, message by message. Exit status: 0 all OK,
 /// 1 refused, 2 anything else.
 #[derive(Debug, Parser)]
 #[command(name = "server-send-mail", version)]
@@ -17,7 +17,10 @@ pub struct Args {
     /// Send to the hosts that are willing, also where others are not
     #[arg(long)]
     pub partial: bool,
-    /// Messages; - or none is standard input
+    /// Begin each line with the number of its message, from 1
+    #[arg(long)]
+    pub number: bool,
+    /// Messages, any number in each; - or none is standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

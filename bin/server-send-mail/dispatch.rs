@@ -11,8 +11,11 @@ use ima_program::escape::visible;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Office;
-use crate::leg::{Leg, Verdict, Way, deferred};
+use crate::input::InputError;
+use crate::leg::{Leg, Verdict, deferred};
 use crate::outgoing::Outgoing;
+use crate::upcoming::{Item, Upcoming};
+use crate::way::Way;
 
 /// A host's thread: enough for debug builds too.
 const STACK: usize = 512 << 10;
@@ -22,10 +25,22 @@ const SHOWN: u64 = 1 << 20;
 /// Sends messages one after the other; connections stay open between them.
 pub struct Dispatch<'o> {
     office: &'o Office,
-    partial: bool,
+    upcoming: &'o Upcoming,
+    options: Options,
+    /// Of the message that is under way, from 1.
+    number: u64,
     /// By return-path host and recipients' host: one connection serves one of each.
     ways: HashMap<(Hostpart, Hostpart), Way>,
     printer: Mutex<Printer>,
+}
+
+/// What the caller may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Hosts that are willing are sent to, also where others are not.
+    pub partial: bool,
+    /// Each line begins with the number of its message.
+    pub number: bool,
 }
 
 /// Prints a recipient's line as soon as it is known.
@@ -36,15 +51,20 @@ struct Printer {
 }
 
 impl Printer {
-    fn line(&mut self, line: &HandlerLine) {
+    fn line(&mut self, number: Option<u64>, line: &HandlerLine) {
         self.exits.push(match line {
             HandlerLine::Ok(_) => Exit::Done,
             HandlerLine::Fail { .. } | HandlerLine::NoRecipient(_) => Exit::Refused,
             HandlerLine::Defer { .. } => Exit::Unfinished,
         });
         let mut stdout = io::stdout().lock();
-        let printed =
-            writeln!(stdout, "{}", visible(&line.to_string())).and_then(|()| stdout.flush());
+        let line = line.to_string();
+        let line = visible(&line);
+        let printed = match number {
+            Some(number) => writeln!(stdout, "{number} {line}"),
+            None => writeln!(stdout, "{line}"),
+        };
+        let printed = printed.and_then(|()| stdout.flush());
         if let Err(error) = printed {
             self.error.get_or_insert(error);
         }
@@ -52,17 +72,33 @@ impl Printer {
 }
 
 impl<'o> Dispatch<'o> {
-    pub fn new(office: &'o Office, partial: bool) -> Self {
+    pub fn new(office: &'o Office, upcoming: &'o Upcoming, options: Options) -> Self {
         Self {
             office,
-            partial,
+            upcoming,
+            options,
+            number: 0,
             ways: HashMap::new(),
             printer: Mutex::default(),
         }
     }
 
+    /// Deals with what was read: sends a message, or says why there is none.
+    pub fn take(&mut self, item: Item) -> Exit {
+        self.number += 1;
+        match item {
+            Ok(message) => self.send(&message),
+            Err(error) => self.pass_over(&error),
+        }
+    }
+
+    fn pass_over(&self, error: &InputError) -> Exit {
+        self.complain(&ima_program::report::chain(error));
+        error.exit()
+    }
+
     /// Sends one message and prints a line for each recipient.
-    pub fn send(&mut self, message: &Outgoing) -> Exit {
+    fn send(&mut self, message: &Outgoing) -> Exit {
         let from = message.header().return_path().hostpart().clone();
         if self.office.identities.for_host(&from).is_none()
             && !self.office.local_hosts.contains(&from)
@@ -70,7 +106,7 @@ impl<'o> Dispatch<'o> {
             let text = format!(
                 "no [[identity]] for {from} in the configuration, so nobody would believe it"
             );
-            complain(&text);
+            self.complain(&text);
             self.answer_all(message.header().recipients(), |address| {
                 deferred(address, None, &text)
             });
@@ -82,7 +118,7 @@ impl<'o> Dispatch<'o> {
         let willing = verdicts
             .iter()
             .all(|verdict| matches!(verdict, Verdict::Accepts(_)));
-        if willing || self.partial {
+        if willing || self.options.partial {
             self.deliver(message, &mut legs, &verdicts);
         } else {
             self.abort(&mut legs, &verdicts, refused.as_deref());
@@ -98,9 +134,8 @@ impl<'o> Dispatch<'o> {
     pub fn done(self) {
         let mut ways: Vec<_> = self.ways.into_values().map(Some).collect();
         each(&mut ways, |way| {
-            if let Some(Way::Remote(Some(sender))) = way.take() {
-                // All is answered; how the peer closes changes nothing.
-                let _ = sender.done();
+            if let Some(Way::Remote(Some(connection))) = way.take() {
+                connection.done();
             }
         });
     }
@@ -137,16 +172,16 @@ impl<'o> Dispatch<'o> {
             match verdict {
                 Verdict::Accepts(_) => {}
                 Verdict::Refuses(text) => {
-                    complain(&format!("{} refused: {text}", leg.host));
+                    self.complain(&format!("{} refused: {text}", leg.host));
                     for address in &leg.recipients {
                         if let Some(text) = leg.said.get(*address) {
-                            complain(&format!("{} says of {address}: {text}", leg.host));
+                            self.complain(&format!("{} says of {address}: {text}", leg.host));
                         }
                     }
                     refusal.get_or_insert_with(|| leg.host.to_string());
                 }
                 Verdict::Defers(_, text) => {
-                    complain(&format!("{} does not take it now: {text}", leg.host))
+                    self.complain(&format!("{} does not take it now: {text}", leg.host))
                 }
             }
         }
@@ -168,6 +203,7 @@ impl<'o> Dispatch<'o> {
                     self.office,
                     message,
                     parts.as_ref(),
+                    self.upcoming,
                     &progress,
                     &mut |line| {
                         bar.suspend(|| self.print(line));
@@ -187,7 +223,7 @@ impl<'o> Dispatch<'o> {
         let mut pairs: Vec<_> = legs.iter_mut().zip(verdicts).collect();
         each(&mut pairs, |(leg, verdict)| {
             if matches!(verdict, Verdict::Accepts(_)) {
-                leg.abort();
+                leg.abort(self.upcoming);
             }
         });
         for (leg, verdict) in pairs {
@@ -251,7 +287,19 @@ impl<'o> Dispatch<'o> {
         self.printer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .line(line);
+            .line(self.shown_number(), line);
+    }
+
+    fn shown_number(&self) -> Option<u64> {
+        self.options.number.then_some(self.number)
+    }
+
+    /// Says something about the message that is under way.
+    fn complain(&self, text: &str) {
+        match self.shown_number() {
+            Some(number) => complain(&format!("message {number}: {text}")),
+            None => complain(text),
+        }
     }
 
     /// By the lines of the message that is over. Where they could not be
@@ -261,7 +309,7 @@ impl<'o> Dispatch<'o> {
         let exit = Exit::combine(printer.exits.drain(..));
         match printer.error.take() {
             Some(error) => {
-                complain(&format!("cannot print the recipients' lines: {error}"));
+                self.complain(&format!("cannot print the recipients' lines: {error}"));
                 Exit::Unfinished
             }
             None => exit,

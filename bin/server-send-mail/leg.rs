@@ -12,10 +12,12 @@ use ima_proto::handlers::{message_file, now};
 use ima_proto::imdp::{
     DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender, message_time,
 };
-use ima_proto::tls::{self, Secure, TlsError};
+use ima_proto::tls::{self, TlsError};
 
 use crate::config::Office;
 use crate::outgoing::Outgoing;
+use crate::upcoming::Upcoming;
+use crate::way::{Ahead, Connection, Way};
 
 /// A host, its recipients, and how far it is.
 pub struct Leg<'m> {
@@ -31,14 +33,6 @@ pub struct Leg<'m> {
     /// What the host is told.
     block: HeaderBlock,
     way: Way,
-}
-
-/// How a host is spoken to.
-pub enum Way {
-    /// Over a connection, where there is one already.
-    Remote(Option<Box<Sender<Secure>>>),
-    /// By commands on this machine.
-    Local,
 }
 
 /// What a host says to a header block.
@@ -129,17 +123,18 @@ impl<'m> Leg<'m> {
         };
         let said = &mut self.said;
         let mut listen = |line: &str| note(line, &self.expected, said);
-        if let Some(sender) = connection {
+        if let Some(old) = connection {
             // A connection of an earlier message may have been closed meanwhile.
-            match sender.headers(&self.block, &mut listen) {
+            match old.ask(&self.block, &mut listen) {
                 Err(SendError::Wire(_) | SendError::Refused(_)) => *connection = None,
                 answer => return Ok(answer?),
             }
         }
         let socket = office.dialler.dial(&self.host)?;
         let secure = tls::connect(socket, &office.tls, &self.host, &self.from)?;
-        let sender = connection.insert(Box::new(Sender::new(secure, office.times)));
-        Ok(sender.headers(&self.block, &mut listen)?)
+        let new = Connection::new(Sender::new(secure, office.times));
+        let connection = connection.insert(Box::new(new));
+        Ok(connection.ask(&self.block, &mut listen)?)
     }
 
     fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {
@@ -159,13 +154,15 @@ impl<'m> Leg<'m> {
         Ok(office.handlers.check(&self.block, &mut listen)?)
     }
 
-    /// Sends the data; `progress` is told of the octets, and `answered` of each
+    /// Sends the data, and asks the host about the next message behind them, if
+    /// that is for it; `progress` is told of the octets, and `answered` of each
     /// recipient's line as it is known. Everyone gets exactly one.
     pub fn deliver(
         &mut self,
         office: &Office,
         message: &Outgoing,
         parts: Option<&PartList>,
+        upcoming: &Upcoming,
         progress: &dyn Fn(u64),
         answered: &mut dyn FnMut(&HandlerLine),
     ) {
@@ -185,11 +182,16 @@ impl<'m> Leg<'m> {
             verifier: DataVerifier::new(&wanted),
             progress,
         };
+        let ahead = Ahead {
+            upcoming,
+            from: &self.from,
+            host: &self.host,
+        };
         let answer = match &mut self.way {
             Way::Local => deliver_locally(office, &self.block, &mut data, &mut information),
             Way::Remote(None) => Err(LegError::Dropped),
-            Way::Remote(Some(sender)) => sender
-                .data(octets, &mut data, &mut information)
+            Way::Remote(Some(connection)) => connection
+                .deliver(octets, &mut data, &ahead, &mut information)
                 .map_err(LegError::from),
         };
         let reason = match &answer {
@@ -215,20 +217,17 @@ impl<'m> Leg<'m> {
         }
     }
 
-    /// Takes an accepted header block back.
-    pub fn abort(&mut self) {
-        if let Way::Remote(Some(sender)) = &mut self.way
-            && sender.abort().is_err()
+    /// Takes an accepted header block back, and asks about the next message.
+    pub fn abort(&mut self, upcoming: &Upcoming) {
+        let ahead = Ahead {
+            upcoming,
+            from: &self.from,
+            host: &self.host,
+        };
+        if let Way::Remote(Some(connection)) = &mut self.way
+            && connection.abort(&ahead).is_err()
         {
             self.way.break_off();
-        }
-    }
-}
-
-impl Way {
-    fn break_off(&mut self) {
-        if let Self::Remote(connection) = self {
-            *connection = None;
         }
     }
 }

@@ -3,13 +3,19 @@
 mod args;
 mod config;
 mod dispatch;
+mod input;
 mod leg;
 mod outgoing;
+mod upcoming;
+mod way;
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::{iter, panic};
 
 use clap::Parser as _;
 use ima_program::config::load;
@@ -18,8 +24,9 @@ use ima_program::{Exit, descriptors, log};
 
 use args::Args;
 use config::{Config, Office};
-use dispatch::{Dispatch, complain};
-use outgoing::Outgoing;
+use dispatch::{Dispatch, Options};
+use input::Input;
+use upcoming::Upcoming;
 
 const PROGRAM: &str = "server-send-mail";
 
@@ -38,26 +45,47 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     // Those who only run it for each message see it in their servers' logs.
     office.identities.warn_now(io::stderr().is_terminal());
     descriptors::raise_limit();
-    let stdin = [Path::new("-").to_owned()];
     let files = if args.files.is_empty() {
-        &stdin[..]
+        vec![PathBuf::from("-")]
     } else {
-        &args.files
+        args.files.clone()
     };
-    let mut dispatch = Dispatch::new(&office, args.partial);
-    let mut exits = Vec::with_capacity(files.len());
-    for file in files {
-        if file == Path::new("-") && io::stdin().is_terminal() {
-            complain("reading a message from the terminal; end it with Ctrl-D");
-        }
-        exits.push(match Outgoing::read(file) {
-            Ok(message) => dispatch.send(&message),
-            Err(error) => {
-                report(PROGRAM, &error);
-                error.exit()
-            }
-        });
-    }
+    let options = Options {
+        partial: args.partial,
+        number: args.number,
+    };
+    let upcoming =
+        Arc::new(Upcoming::new().map_err(|error| format!("no pipe can be had: {error}"))?);
+    let reader = read(&upcoming, Input::of(files))?;
+    let mut dispatch = Dispatch::new(&office, &upcoming, options);
+    let items = iter::from_fn(|| upcoming.take());
+    let exit = Exit::combine(items.map(|item| dispatch.take(item)));
     dispatch.done();
-    Ok(Exit::combine(exits))
+    if let Some(reader) = reader {
+        reader
+            .join()
+            .unwrap_or_else(|cause| panic::resume_unwind(cause))?;
+    }
+    Ok(exit)
+}
+
+/// Reads and verifies what comes next while a message is under way: in a thread,
+/// unless the first message is all there is.
+fn read(
+    upcoming: &Arc<Upcoming>,
+    mut input: Input,
+) -> Result<Option<JoinHandle<io::Result<()>>>, Box<dyn Error>> {
+    let first = input.next();
+    let is_over = input.is_over();
+    let items = first.into_iter().chain(input);
+    let items = items.map(|message| message.map(Arc::new));
+    if is_over {
+        upcoming.fill(items.take(1))?;
+        return Ok(None);
+    }
+    let upcoming = Arc::clone(upcoming);
+    thread::Builder::new()
+        .spawn(move || upcoming.fill(items))
+        .map(Some)
+        .map_err(|error| format!("no thread can be had to read with: {error}").into())
 }

@@ -1,81 +1,29 @@
 //! A message that is ready to be sent.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ima_message::{CopyError, HeaderBlock, Part, ReadError, copy_verified};
-use ima_program::Exit;
-use ima_program::spool::Spooled;
+use ima_message::{HeaderBlock, Part};
 
 /// A whole message whose data match their digests. The data stay in their file.
 #[derive(Debug)]
 pub struct Outgoing {
     header: HeaderBlock,
-    file: File,
+    file: Arc<File>,
     /// Where the data begin.
     start: u64,
 }
 
-/// Why a file is no message to send.
-#[derive(Debug, thiserror::Error)]
-pub enum OutgoingError {
-    /// The file cannot be opened, read or spooled.
-    #[error("{}: cannot be read", .0.display())]
-    Io(PathBuf, #[source] io::Error),
-    /// No header block.
-    #[error("{}", .0.display())]
-    Header(PathBuf, #[source] ReadError),
-    /// The data are at fault.
-    #[error("{}", .0.display())]
-    Data(PathBuf, #[source] CopyError),
-}
-
-impl OutgoingError {
-    /// A message that is wrong is refused; what could not be read may be
-    /// readable later, and where there is nothing, nobody can say what was meant.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Header(_, ReadError::Header(_)) | Self::Data(_, CopyError::Data(_)) => {
-                Exit::Refused
-            }
-            _ => Exit::Unfinished,
-        }
-    }
-}
-
 impl Outgoing {
-    /// Reads and verifies a message: from a file, or from stdin for `-`, which
-    /// is spooled, unlinked, where it is a pipe.
-    pub fn read(path: &Path) -> Result<Self, OutgoingError> {
-        let is_stdin = path == Path::new("-");
-        let name = || {
-            if is_stdin {
-                PathBuf::from("standard input")
-            } else {
-                path.to_owned()
-            }
-        };
-        let io = |error| OutgoingError::Io(name(), error);
-        let mut file = if is_stdin {
-            Spooled::from_stdin()
-        } else {
-            File::open(path).and_then(Spooled::from_file)
-        }
-        .map_err(io)?;
-        let begin = file.stream_position().map_err(io)?;
-        let mut reader = BufReader::with_capacity(64 << 10, &file);
-        let header =
-            HeaderBlock::read(&mut reader).map_err(|error| OutgoingError::Header(name(), error))?;
-        copy_verified(header.parts(), &mut reader, &mut io::sink())
-            .map_err(|error| OutgoingError::Data(name(), error))?;
-        let start = begin + header.as_bytes().len() as u64;
-        Ok(Self {
+    /// A message that was verified, with its data from octet `start` of a file.
+    pub fn verified(header: HeaderBlock, file: Arc<File>, start: u64) -> Self {
+        Self {
             header,
             file,
             start,
-        })
+        }
     }
 
     /// The header block, as it was given to us.

@@ -1,5 +1,6 @@
 //! server-send-mail, with servers of the suite's and of the tests' own.
 
+mod ahead;
 mod all_or_none;
 mod certificates;
 mod hostile;
@@ -7,6 +8,7 @@ mod input;
 mod lines;
 mod parts;
 mod reuse;
+mod stream;
 
 use std::process::Output;
 

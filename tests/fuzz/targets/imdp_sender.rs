@@ -9,7 +9,8 @@ use ima_proto::framing::{MAX_LINE, Memory};
 use ima_proto::imdp::{DataAnswer, End, HeadersAnswer, Limits, Receiver, SendError, Sender, Times};
 use libfuzzer_sys::fuzz_target;
 
-/// Three letters, of which some are taken back where `plan` has a bit.
+/// Three letters, of which some are taken back where `plan` has a bit. Another
+/// bit lets the question about the next go ahead of the answer.
 fn send(
     sender: &mut Sender<&mut Memory>,
     plan: u8,
@@ -19,10 +20,19 @@ fn send(
     let header = HeaderBlock::parse(&header).expect("a good letter");
     let mut answers = Vec::new();
     let mut hear = |line: &str| heard.push(line.to_owned());
+    let mut is_asked = false;
     for turn in 0..3 {
-        match sender.headers(&header, &mut hear)? {
+        let goes_ahead = plan >> 3 & 1 == 1 && turn < 2;
+        let answer = match std::mem::take(&mut is_asked) {
+            true => sender.verdict(&header, &mut hear)?,
+            false => sender.headers(&header, &mut hear)?,
+        };
+        match answer {
             HeadersAnswer::Accept if plan >> turn & 1 == 0 => {
-                answers.push(sender.data(header.size(), &mut &data[..], &mut hear)?);
+                sender.send(header.size(), &mut &data[..])?;
+                is_asked = goes_ahead && sender.ask(&header)?;
+                let answer = sender.outcome(None, &mut hear)?;
+                answers.push(answer.expect("nothing wakes"));
             }
             HeadersAnswer::AcceptParts(parts) => {
                 let numbers = parts.numbers();
@@ -33,7 +43,11 @@ fn send(
                 );
                 sender.abort()?;
             }
-            HeadersAnswer::Accept => sender.abort()?,
+            HeadersAnswer::Accept => {
+                sender.withdraw()?;
+                is_asked = goes_ahead && sender.ask(&header)?;
+                assert!(sender.withdrawn(None)?, "nothing wakes");
+            }
             HeadersAnswer::Reject(..) | HeadersAnswer::Defer(..) => {}
             HeadersAnswer::Redirect(_) => unreachable!("it was declined"),
         }

@@ -1,6 +1,7 @@
 //! The sending side: one connection, as a state machine over a [`Channel`].
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use ima_message::HeaderBlock;
@@ -8,17 +9,26 @@ use ima_message::HeaderBlock;
 use super::answer::{DataAnswer, HeadersAnswer};
 use super::command::Command;
 use super::{INFORMATION, message_time};
-use crate::framing::{Channel, Wire, WireError};
+use crate::framing::{Channel, Line, Wire, WireError};
 
 /// Octets of information lines that one answer may have. A receiver passes on
 /// 1 MiB of its handler's lines at most.
 const MAX_INFORMATION: usize = 2 << 20;
 
+/// Octets of a header block that goes ahead of an answer. A receiver reads
+/// nothing while it delivers: so few always fit between two hosts, and never keep
+/// us from hearing what it says meanwhile.
+const MAX_AHEAD: usize = 16 << 10;
+
+/// Octets of a message that are read at once.
+const BUFFER: usize = 64 << 10;
+
 /// How long a receiver may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// For the answer to HEADERS, counted from the question, whatever lines come
-    /// meanwhile.
+    /// For the answer to HEADERS, whatever lines come meanwhile: counted from the
+    /// question, or, where that went ahead of another answer, from when its own is
+    /// awaited.
     pub headers: Duration,
     /// For any other answer, counted from the last line that came; and for a
     /// write in which nothing goes.
@@ -66,10 +76,22 @@ pub enum SendError {
 }
 
 /// One connection to a receiver.
+///
+/// A message is [`Sender::ask`] and [`Sender::verdict`], and once it is accepted
+/// [`Sender::send`] and [`Sender::outcome`], or [`Sender::withdraw`] and
+/// [`Sender::withdrawn`]. Before the last of these the next message can be asked
+/// about. Whoever has no next message says [`Sender::headers`], [`Sender::data`]
+/// and [`Sender::abort`].
 #[derive(Debug)]
 pub struct Sender<C: Channel> {
     wire: Wire<C>,
     times: Times,
+    /// The answer to DATA or ABORT is due.
+    is_due: bool,
+    /// HEADERS went while it was.
+    is_ahead: bool,
+    /// Octets of the lines of the answer so far.
+    heard: usize,
 }
 
 impl<C: Channel> Sender<C> {
@@ -78,6 +100,9 @@ impl<C: Channel> Sender<C> {
         Self {
             wire: Wire::new(channel, times.idle),
             times,
+            is_due: false,
+            is_ahead: false,
+            heard: 0,
         }
     }
 
@@ -91,19 +116,64 @@ impl<C: Channel> Sender<C> {
         block: &HeaderBlock,
         information: &mut dyn FnMut(&str),
     ) -> Result<HeadersAnswer, SendError> {
+        self.ask(block)?;
+        self.verdict(block, information)
+    }
+
+    /// Puts the question of [`Sender::headers`], for [`Sender::verdict`] to hear.
+    /// While the answer to DATA or ABORT is due, the question goes ahead of it,
+    /// with what is written already; but only a header block of at most 16 KiB.
+    /// False where it is larger: nothing was said, and it can be asked later.
+    ///
+    /// # Errors
+    /// [`SendError`]; then this message was not delivered. The answer that is due
+    /// may still be heard.
+    pub fn ask(&mut self, block: &HeaderBlock) -> Result<bool, SendError> {
+        let octets = block.as_bytes().len();
+        if self.is_due {
+            if octets > MAX_AHEAD {
+                return Ok(false);
+            }
+            self.is_ahead = true;
+        } else {
+            self.is_not_early()?;
+            self.ends_within(self.times.headers);
+        }
+        self.write_headers(block, false)?;
+        Ok(true)
+    }
+
+    /// The answer to [`Sender::ask`] about this header block.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing was delivered.
+    pub fn verdict(
+        &mut self,
+        block: &HeaderBlock,
+        information: &mut dyn FnMut(&str),
+    ) -> Result<HeadersAnswer, SendError> {
         // For the question as a whole: other hosts, which have accepted, do not
         // wait for ever.
-        self.wire
-            .set_message_deadline(Instant::now().checked_add(self.times.headers));
-        let octets = block.as_bytes().len() as u64;
-        for direct in [false, true] {
-            let answer =
-                self.ask_headers(Command::Headers { octets, direct }, block, information)?;
-            match answer {
-                HeadersAnswer::Redirect(_) if direct => {
+        if std::mem::take(&mut self.is_ahead) {
+            self.ends_within(self.times.headers);
+        }
+        let mut is_direct = false;
+        loop {
+            self.wire.flush(self.times.headers)?;
+            self.heard = 0;
+            let Some(line) = self.final_line(self.times.headers, None, information)? else {
+                continue;
+            };
+            let answer = HeadersAnswer::parse(&line);
+            match answer.ok_or_else(|| SendError::Unexpected(line.into()))? {
+                answer @ HeadersAnswer::Redirect(_) if is_direct => {
                     return Err(SendError::Unexpected(answer.to_string().into()));
                 }
-                HeadersAnswer::Redirect(_) => {}
+                HeadersAnswer::Redirect(_) => {
+                    is_direct = true;
+                    self.is_not_early()?;
+                    self.write_headers(block, is_direct)?;
+                }
                 HeadersAnswer::AcceptParts(parts) => {
                     let last = parts.numbers().last().copied().unwrap_or_default();
                     return if last <= block.parts().len() {
@@ -115,23 +185,6 @@ impl<C: Channel> Sender<C> {
                 answer => return Ok(answer),
             }
         }
-        Err(SendError::Early)
-    }
-
-    fn ask_headers(
-        &mut self,
-        command: Command,
-        block: &HeaderBlock,
-        information: &mut dyn FnMut(&str),
-    ) -> Result<HeadersAnswer, SendError> {
-        if self.wire.has_buffered() {
-            return Err(SendError::Early);
-        }
-        self.wire.write_line(&command.to_string())?;
-        self.wire.write_octets(block.as_bytes())?;
-        self.wire.flush(self.times.headers)?;
-        let line = self.final_line(self.times.headers, information)?;
-        HeadersAnswer::parse(&line).ok_or_else(|| SendError::Unexpected(line.into()))
     }
 
     /// Sends the data, `octets` of them: those of the whole message or of the
@@ -146,15 +199,26 @@ impl<C: Channel> Sender<C> {
         source: &mut dyn Read,
         information: &mut dyn FnMut(&str),
     ) -> Result<DataAnswer, SendError> {
-        if self.wire.has_buffered() {
-            return Err(SendError::Early);
+        self.send(octets, source)?;
+        loop {
+            if let Some(answer) = self.outcome(None, information)? {
+                return Ok(answer);
+            }
         }
-        let time = message_time(self.times.message, octets);
-        self.wire
-            .set_message_deadline(Instant::now().checked_add(time));
+    }
+
+    /// Writes the data of [`Sender::data`], for [`Sender::outcome`] to hear what
+    /// became of them. The last of them go with what is written next.
+    ///
+    /// # Errors
+    /// As [`Sender::data`].
+    pub fn send(&mut self, octets: u64, source: &mut dyn Read) -> Result<(), SendError> {
+        self.is_not_early()?;
+        self.ends_within(message_time(self.times.message, octets));
+        self.begins_answer();
         self.wire
             .write_line(&Command::Data { octets }.to_string())?;
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; usize::try_from(octets).map_or(BUFFER, |all| all.min(BUFFER))];
         let mut missing = octets;
         while missing > 0 {
             let most = usize::try_from(missing)
@@ -171,10 +235,25 @@ impl<C: Channel> Sender<C> {
                 .write_octets(space.get(..count).unwrap_or_default())?;
             missing -= count as u64;
         }
-        self.wire.flush(self.times.idle)?;
-        let line = self.final_line(self.times.idle, information)?;
-        self.wire.set_message_deadline(None);
-        DataAnswer::parse(&line).ok_or_else(|| SendError::Unexpected(line.into()))
+        Ok(())
+    }
+
+    /// What became of the data of [`Sender::send`]. None where `wake` became
+    /// readable before the receiver said so; then this is called again.
+    ///
+    /// # Errors
+    /// As [`Sender::data`].
+    pub fn outcome(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        information: &mut dyn FnMut(&str),
+    ) -> Result<Option<DataAnswer>, SendError> {
+        let Some(line) = self.due_line(wake, information)? else {
+            return Ok(None);
+        };
+        DataAnswer::parse(&line)
+            .map(Some)
+            .ok_or_else(|| SendError::Unexpected(line.into()))
     }
 
     /// Takes accepted headers back.
@@ -182,15 +261,32 @@ impl<C: Channel> Sender<C> {
     /// # Errors
     /// [`SendError`]; nothing was delivered all the same.
     pub fn abort(&mut self) -> Result<(), SendError> {
+        self.withdraw()?;
+        while !self.withdrawn(None)? {}
+        Ok(())
+    }
+
+    /// Says that accepted headers are taken back, for [`Sender::withdrawn`] to
+    /// hear that they are. It goes with what is written next.
+    ///
+    /// # Errors
+    /// As [`Sender::abort`].
+    pub fn withdraw(&mut self) -> Result<(), SendError> {
         self.wire.set_message_deadline(None);
-        self.wire.write_line(&Command::Abort.to_string())?;
-        self.wire.flush(self.times.idle)?;
-        let line = self.final_line(self.times.idle, &mut |_| {})?;
-        self.wire.set_message_deadline(None);
-        if line == "OK" {
-            Ok(())
-        } else {
-            Err(SendError::Unexpected(line.into()))
+        self.begins_answer();
+        Ok(self.wire.write_line(&Command::Abort.to_string())?)
+    }
+
+    /// Hears that the headers of [`Sender::withdraw`] are taken back. False where
+    /// `wake` became readable first; then this is called again.
+    ///
+    /// # Errors
+    /// As [`Sender::abort`].
+    pub fn withdrawn(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<bool, SendError> {
+        match self.due_line(wake, &mut |_| {})? {
+            None => Ok(false),
+            Some(line) if line == "OK" => Ok(true),
+            Some(line) => Err(SendError::Unexpected(line.into())),
         }
     }
 
@@ -203,17 +299,72 @@ impl<C: Channel> Sender<C> {
         Ok(self.wire.close()?)
     }
 
-    /// The next final line; information lines before it are handed on.
+    /// Whoever has not been asked has nothing to say.
+    fn is_not_early(&mut self) -> Result<(), SendError> {
+        if self.wire.has_buffered() {
+            return Err(SendError::Early);
+        }
+        Ok(())
+    }
+
+    /// All that is read and written from now on is over within this time.
+    fn ends_within(&mut self, time: Duration) {
+        self.wire
+            .set_message_deadline(Instant::now().checked_add(time));
+    }
+
+    fn begins_answer(&mut self) {
+        self.is_due = true;
+        self.heard = 0;
+    }
+
+    fn write_headers(&mut self, block: &HeaderBlock, direct: bool) -> Result<(), WireError> {
+        let octets = block.as_bytes();
+        let command = Command::Headers {
+            octets: octets.len() as u64,
+            direct,
+        };
+        self.wire.write_line(&command.to_string())?;
+        self.wire.write_octets(octets)
+    }
+
+    /// The final line to DATA or ABORT; None where `wake` came first.
+    fn due_line(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        information: &mut dyn FnMut(&str),
+    ) -> Result<Option<String>, SendError> {
+        let flushed = self.wire.flush(self.times.idle);
+        if let Err(error @ WireError::TimedOut) = flushed {
+            return Err(error.into());
+        }
+        // What the receiver has said stands, also where it has gone since.
+        match (self.final_line(self.times.idle, wake, information), flushed) {
+            (Ok(Some(line)), _) => {
+                self.is_due = false;
+                self.wire.set_message_deadline(None);
+                Ok(Some(line))
+            }
+            (Err(_), Err(error)) => Err(error.into()),
+            (result, _) => result,
+        }
+    }
+
+    /// The next final line; information lines before it are handed on. None where
+    /// `wake` became readable first.
     fn final_line(
         &mut self,
         within: Duration,
+        wake: Option<BorrowedFd<'_>>,
         information: &mut dyn FnMut(&str),
-    ) -> Result<String, SendError> {
-        let mut octets = 0;
+    ) -> Result<Option<String>, SendError> {
         loop {
+            if wake.is_some() && !self.has_line(within, wake)? {
+                return Ok(None);
+            }
             let line = self.wire.read_line(within)?;
-            octets += line.len();
-            if octets > MAX_INFORMATION {
+            self.heard = self.heard.saturating_add(line.len());
+            if self.heard > MAX_INFORMATION {
                 return Err(SendError::Flood);
             }
             if let Some(line) = line.strip_prefix(INFORMATION) {
@@ -221,7 +372,28 @@ impl<C: Channel> Sender<C> {
             } else if let Some(text) = line.strip_prefix("ERROR") {
                 return Err(SendError::Refused(text.trim_start().into()));
             } else {
-                return Ok(line);
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// Waits for a line; false where `wake` became readable first.
+    fn has_line(
+        &mut self,
+        within: Duration,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<bool, WireError> {
+        let now = Instant::now();
+        // Where the clock cannot count that far, a day is as good as for ever.
+        let at = now
+            .checked_add(within)
+            .unwrap_or(now + Duration::from_secs(86_400));
+        loop {
+            match self.wire.await_line(wake, at)? {
+                Line::Here => return Ok(true),
+                Line::Begun => {}
+                Line::Wake => return Ok(false),
+                Line::TimedOut => return Err(WireError::TimedOut),
             }
         }
     }
