@@ -360,9 +360,15 @@ impl Directory {
         }
     }
 
-    /// The mode that a umask or a default access list left is replaced.
+    /// The mode that a umask or a default access list left is replaced. Mostly it is
+    /// right, and to look costs less than to set it.
     fn set_mode(&self, name: &str, file: impl AsFd, mode: u32) -> Result<(), MailboxError> {
-        fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(|e| self.fault(Step::Create, name, e))
+        let fault = |e| self.fault(Step::Create, name, e);
+        let status = fs::fstat(&file).map_err(fault)?;
+        if status.st_mode & 0o7777 == mode {
+            return Ok(());
+        }
+        fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(fault)
     }
 }
 

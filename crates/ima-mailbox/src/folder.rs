@@ -216,6 +216,17 @@ impl Folder {
         Ok(journal)
     }
 
+    /// As [`Folder::read_journal`], without waiting; `None` where somebody changes the
+    /// folder.
+    pub(crate) fn try_read_journal(&self) -> Result<Option<Journal>, MailboxError> {
+        let Some(_lock) = self.try_lock_shared()? else {
+            return Ok(None);
+        };
+        let journal = Journal::open(&self.root)?;
+        journal.sync()?;
+        Ok(Some(journal))
+    }
+
     /// What is in `attachments/` for a part.
     pub(crate) fn kept(&self, part: &Part) -> Result<Kept, MailboxError> {
         let name = name::kept(part.digest());

@@ -66,6 +66,8 @@ pub(crate) struct Journal {
     settled: u64,
     /// Octets behind the last whole line.
     rest: u64,
+    /// Octets of lines that were written and are not settled.
+    unsettled: u64,
     /// How many names it had when it was opened.
     names: u64,
 }
@@ -159,6 +161,7 @@ impl Journal {
             generation,
             settled,
             rest: length.saturating_sub(settled),
+            unsettled: 0,
             names: metadata.nlink(),
         })
     }
@@ -190,15 +193,30 @@ impl Journal {
 
     /// Appends lines and syncs them, or takes them back.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<Written, NotAppended> {
-        let from = self.token();
+        let written = self.write(entries).and_then(|()| self.sync());
+        self.settle(written)
+    }
+
+    /// Appends lines. They are settled before anything else is appended.
+    pub(crate) fn write(&mut self, entries: &[Entry]) -> Result<(), MailboxError> {
         let lines: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-        let written = (&self.file)
+        self.unsettled = lines.len() as u64;
+        (&self.file)
             .write_all(lines.as_bytes())
             .map_err(|e| MailboxError::io(Step::Write, &self.path, e))
-            .and_then(|()| self.sync());
-        match written {
+    }
+
+    /// The lines that were written stay where they were synced too; otherwise they
+    /// are taken back.
+    pub(crate) fn settle(
+        &mut self,
+        synced: Result<(), MailboxError>,
+    ) -> Result<Written, NotAppended> {
+        let from = self.token();
+        let octets = std::mem::take(&mut self.unsettled);
+        match synced {
             Ok(()) => {
-                self.settled = self.settled.saturating_add(lines.len() as u64);
+                self.settled = self.settled.saturating_add(octets);
                 let to = self.token();
                 Ok(Written { from, to })
             }

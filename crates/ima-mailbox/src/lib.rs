@@ -1,7 +1,8 @@
 //! The IMA mailbox on disk, ima-mailbox(5).
 //!
 //! A [`Folder`] takes messages, one ([`Folder::deliver`]) or many
-//! ([`Folder::batch_of_user`]), changes them ([`Folder::apply`]), says what it
+//! ([`Folder::batch_of_user`]); many folders take one message ([`deliver_to_all`]). A
+//! folder changes its messages ([`Folder::apply`]), says what it
 //! holds and what has changed since a token, and is kept small
 //! ([`Folder::compact`]); a [`Mailbox`] holds folders, moves messages between them
 //! and has a quota; [`check`] verifies all that a folder holds, and [`repair`]
@@ -39,7 +40,9 @@ mod sweep;
 
 pub use change::{Act, Applied};
 pub use compaction::Compacted;
-pub use deliver::{Batch, Committed, Delivered};
+pub use deliver::{
+    Batch, Committed, Delivered, PathTarget, Target, deliver_to_all, deliver_to_paths,
+};
 pub use error::{Kind, MailboxError, Step};
 pub use folder::Folder;
 pub use journal::{Change, Changes, Entries, JournalError, Written};

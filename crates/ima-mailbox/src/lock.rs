@@ -8,7 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use rustix::fs::{self, FlockOperation, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
@@ -37,6 +37,24 @@ impl Folder {
         self.lock(OFlags::RDWR, FlockOperation::LockExclusive)
     }
 
+    /// As [`Folder::lock_exclusively`], without waiting; `None` where somebody else
+    /// reads or changes the folder.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn try_lock_exclusively(&self) -> Result<Option<Lock>, MailboxError> {
+        self.try_lock(OFlags::RDWR, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// As [`Folder::lock_shared`], without waiting; `None` where somebody else changes
+    /// the folder.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn try_lock_shared(&self) -> Result<Option<Lock>, MailboxError> {
+        self.try_lock(OFlags::RDONLY, FlockOperation::NonBlockingLockShared)
+    }
+
     /// Waits until nobody else changes the folder.
     ///
     /// # Errors
@@ -47,6 +65,16 @@ impl Folder {
 
     fn lock(&self, access: OFlags, operation: FlockOperation) -> Result<Lock, MailboxError> {
         let lock = Lock::take(&self.root, access, operation);
+        self.refuse_removed()?;
+        lock
+    }
+
+    fn try_lock(
+        &self,
+        access: OFlags,
+        operation: FlockOperation,
+    ) -> Result<Option<Lock>, MailboxError> {
+        let lock = Lock::try_take(&self.root, access, operation);
         self.refuse_removed()?;
         lock
     }
@@ -82,5 +110,19 @@ impl Lock {
         retry_on_intr(|| fs::flock(&file, operation))
             .map_err(|e| folder.fault(Step::Lock, name::LOCK, e))?;
         Ok(Self { _file: file })
+    }
+
+    /// The lock, where nobody else has it.
+    fn try_take(
+        folder: &Directory,
+        access: OFlags,
+        operation: FlockOperation,
+    ) -> Result<Option<Self>, MailboxError> {
+        let file = folder.file(name::LOCK, access)?;
+        match retry_on_intr(|| fs::flock(&file, operation)) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(e) => Err(folder.fault(Step::Lock, name::LOCK, e)),
+        }
     }
 }

@@ -198,11 +198,8 @@ impl Folder {
             let Some(incoming) = Incoming::stored(self, stage, &header)? else {
                 continue;
             };
-            arrivals.push(Arrival {
-                incoming,
-                time: message.time.clone(),
-                flags: message.flags.clone(),
-            });
+            let (time, flags) = (message.time.clone(), message.flags.clone());
+            arrivals.push(Arrival::of(incoming, time, flags));
         }
         Ok(arrivals)
     }

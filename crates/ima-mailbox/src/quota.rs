@@ -10,7 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rustix::fs::{FlockOperation, OFlags, flock, fstat};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
@@ -29,6 +29,15 @@ pub(crate) struct Room {
     quota: u64,
     used: u64,
     _lock: Option<File>,
+}
+
+/// Where it may be read what folders hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In their summaries, as far as these hold.
+    Summaries,
+    /// In their journals too.
+    Journals,
 }
 
 impl Mailbox {
@@ -73,6 +82,37 @@ impl Folder {
         room(mailbox, &settings, Some(file))
     }
 
+    /// As [`Folder::hold_room`], for whoever waits for no lock; the outer `None` where
+    /// somebody else has one that is needed, or something else is to be read than may
+    /// be.
+    pub(crate) fn try_hold_room(&self, from: Source) -> Result<Option<Option<Room>>, MailboxError> {
+        let Some(Home { mailbox, .. }) = &self.home else {
+            return Ok(Some(None));
+        };
+        let Some(file) = open(mailbox)? else {
+            return Ok(Some(None));
+        };
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(e) => return Err(mailbox.fault(Step::Lock, MAILBOX_TOML, e)),
+        }
+        if !is_in_place(mailbox, &file)? {
+            return Ok(None);
+        }
+        let Some(quota) = Settings::read(mailbox, &file)?.quota else {
+            return Ok(Some(None));
+        };
+        Ok(summed(mailbox, from)?.map(|used| {
+            Some(Room {
+                mailbox: mailbox.path().to_owned(),
+                quota,
+                used,
+                _lock: Some(file),
+            })
+        }))
+    }
+
     /// The room that is left now, for a forecast.
     pub(crate) fn room(&self) -> Result<Option<Room>, MailboxError> {
         let Some(Home { mailbox, .. }) = &self.home else {
@@ -107,14 +147,17 @@ fn lock(mailbox: &Directory) -> Result<Option<File>, MailboxError> {
         };
         retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
             .map_err(|e| mailbox.fault(Step::Lock, MAILBOX_TOML, e))?;
-        let locked = fstat(&file).map_err(|e| mailbox.fault(Step::Open, MAILBOX_TOML, e))?;
-        match mailbox.status(MAILBOX_TOML)? {
-            Some(there) if (there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino) => {
-                return Ok(Some(file));
-            }
-            _ => {}
+        if is_in_place(mailbox, &file)? {
+            return Ok(Some(file));
         }
     }
+}
+
+/// Whether the file that was locked still bears its name.
+fn is_in_place(mailbox: &Directory, file: &File) -> Result<bool, MailboxError> {
+    let locked = fstat(file).map_err(|e| mailbox.fault(Step::Open, MAILBOX_TOML, e))?;
+    let there = mailbox.status(MAILBOX_TOML)?;
+    Ok(there.is_some_and(|there| (there.st_dev, there.st_ino) == (locked.st_dev, locked.st_ino)))
 }
 
 /// For writing where that is allowed: not every file system locks a file that is
@@ -146,6 +189,46 @@ fn used(mailbox: &Directory) -> Result<u64, MailboxError> {
         used = used.saturating_add(octets);
     }
     Ok(used)
+}
+
+/// What all folders hold, found without waiting for a lock; `None` where it cannot be
+/// found.
+fn summed(mailbox: &Directory, from: Source) -> Result<Option<u64>, MailboxError> {
+    let mut used: u64 = 0;
+    for name in folders(&mailbox.reopen()?)? {
+        // One that is damaged counts as it does for who waits.
+        let Ok(root) = mailbox.directory(name.as_str()) else {
+            continue;
+        };
+        let last = summary(&root).ok().flatten();
+        let octets = match try_octets(root, last, from) {
+            Ok(None) => return Ok(None),
+            Ok(Some(octets)) => octets,
+            Err(_) => last.map_or(0, |last| last.octets),
+        };
+        used = used.saturating_add(octets);
+    }
+    Ok(Some(used))
+}
+
+fn try_octets(
+    root: Directory,
+    summary: Option<Status>,
+    from: Source,
+) -> Result<Option<u64>, MailboxError> {
+    let token = Journal::open(&root)?.token();
+    if let Some(status) = summary.filter(|status| status.token == token) {
+        return Ok(Some(status.octets));
+    }
+    if from == Source::Summaries {
+        return Ok(None);
+    }
+    let folder = Folder::beneath(root, None)?;
+    let Some(journal) = folder.try_read_journal()? else {
+        return Ok(None);
+    };
+    let status = folder.status_of(&journal, Malformed::PassOver)?;
+    Ok(Some(status.octets))
 }
 
 /// The lock of the folder is taken only where its summary no longer holds.

@@ -1,4 +1,4 @@
-//! Files that are written and synced before anything is linked.
+//! Files that are written, and synced, before any line of a journal tells of them.
 //!
 //! They have no name (`O_TMPFILE`) and are linked through `/proc/self/fd`, so
 //! that nothing is left of a process that dies. Where the file system has no
@@ -22,6 +22,7 @@ use crate::error::{MailboxError, Step};
 
 /// Octets that are read or written at a time.
 pub(crate) const BUFFER: usize = 128 * 1024;
+
 /// Where the files of one delivery are written.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -85,6 +86,13 @@ impl Stage {
             named,
             syncing,
         }
+    }
+
+    /// Whether a file of so many octets is synced by whoever gives it its name, after
+    /// that: one sync brings both onto the disk then. A large one would keep others
+    /// waiting for the folder.
+    pub(crate) fn is_synced_late(&self, octets: u64) -> bool {
+        self.syncing == Syncing::Each && !self.named && octets <= BUFFER as u64
     }
 
     /// Begins a file.
@@ -173,6 +181,17 @@ impl Stage {
 }
 
 impl Draft {
+    /// What was written until now, for reading at offsets.
+    pub(crate) fn reading(&self) -> Result<File, MailboxError> {
+        let reading = self.file.try_clone();
+        reading.map_err(|e| MailboxError::io(Step::Read, &self.path, e))
+    }
+
+    /// For messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the next octets.
     pub(crate) fn write(&mut self, octets: &[u8]) -> Result<(), MailboxError> {
         self.file
@@ -212,10 +231,15 @@ impl Draft {
                 .sync(&self.file)
                 .map_err(|e| MailboxError::io(Step::Sync, &self.path, e))?;
         }
-        Ok(match self.name {
+        Ok(self.finish_unsynced())
+    }
+
+    /// The file is whole, and whoever links it syncs it.
+    pub(crate) fn finish_unsynced(self) -> Staged {
+        match self.name {
             Some(name) => Staged::Named(name),
             None => Staged::Open(self.file, self.path),
-        })
+        }
     }
 }
 
@@ -269,12 +293,19 @@ impl Staged {
 
     /// Whether this is the same file.
     pub(crate) fn is(&self, other: &File) -> Result<bool, MailboxError> {
-        let metadata = |file: &File| {
-            file.metadata()
-                .map_err(|e| MailboxError::io(Step::Open, &self.path(), e))
+        let other = other.metadata();
+        let other = other.map_err(|e| MailboxError::io(Step::Open, &self.path(), e))?;
+        Ok(self.inode()? == (other.dev(), other.ino()))
+    }
+
+    /// Its device and inode.
+    pub(crate) fn inode(&self) -> Result<(u64, u64), MailboxError> {
+        let metadata = match self {
+            Self::Open(file, _) => file.metadata(),
+            Self::Named(_) => self.open()?.metadata(),
         };
-        let (this, other) = (metadata(&self.open()?)?, metadata(other)?);
-        Ok((this.dev(), this.ino()) == (other.dev(), other.ino()))
+        let metadata = metadata.map_err(|e| MailboxError::io(Step::Open, &self.path(), e))?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 
     /// A path that leads to it, for messages.

@@ -127,7 +127,7 @@ impl StoredMessage<'_> {
 }
 
 /// The octets of a header block and the inline parts.
-fn body_length(header: &HeaderBlock) -> u64 {
+pub(crate) fn body_length(header: &HeaderBlock) -> u64 {
     let inline = header.inline_parts().map(Part::length);
     inline.fold(header.as_bytes().len() as u64, u64::saturating_add)
 }

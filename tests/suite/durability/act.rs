@@ -58,7 +58,9 @@ impl Act {
         for user in users {
             let inbox = match *user {
                 "bob" => "bob/inbox",
-                _ => "eve/inbox",
+                "eve" => "eve/inbox",
+                "carol" => "carol/inbox",
+                _ => "dan/inbox",
             };
             act.puts.push((inbox, letter.clone()));
         }
@@ -123,6 +125,7 @@ impl Act {
 pub fn deliveries() -> Vec<Act> {
     let shared = octets("kept", 150_000);
     let two = ["bob", "eve"];
+    let four = ["bob", "eve", "carol", "dan"];
     vec![
         Act::delivery("first delivery", Letter::plain("first")),
         Act::delivery("duplicate", Letter::full("delivered")),
@@ -137,6 +140,13 @@ pub fn deliveries() -> Vec<Act> {
             "two recipients",
             &two,
             Letter::new(&two, "both", &[octets("both", 150_000), octets("more", 9)]),
+        ),
+        // More than three folders are synced together.
+        Act::incoming("four recipients", &four, Letter::new(&four, "four", &[])),
+        Act::incoming(
+            "an attachment for four",
+            &four,
+            Letter::new(&four, "all", &[octets("all", 150_000)]),
         ),
     ]
 }

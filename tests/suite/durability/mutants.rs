@@ -60,6 +60,7 @@ fn catch_by_power_cut(sound: &Build, kind: Kind, how: Cut) -> Result<(), NotAllo
         ("no-file-sync", "first delivery"),
         ("no-journal-sync", "first delivery"),
         ("no-file-system-sync", "import"),
+        ("no-file-system-sync", "four recipients"),
     ] {
         let acts = one(act);
         none(&power::lost(sound, kind, how, &acts)?);
@@ -88,6 +89,7 @@ fn the_order_of_calls_shows_what_was_not_synced() {
         ("no-file-sync", "first delivery"),
         ("no-journal-sync", "flag"),
         ("no-file-system-sync", "import"),
+        ("no-file-system-sync", "four recipients"),
     ] {
         let act = &one(act)[0];
         none(&traced::too_early(&sound, act));

@@ -1,4 +1,4 @@
-//! The mailboxes of bob and eve on some disk, and what their journals say.
+//! The mailboxes of bob and others on some disk, and what their journals say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -59,7 +59,8 @@ impl Place {
             ..build.clone()
         };
         let place = Place::at(root, &sound);
-        for folder in ["bob/inbox", "bob/archive", "eve/inbox"] {
+        let others = ["eve/inbox", "carol/inbox", "dan/inbox"];
+        for folder in ["bob/inbox", "bob/archive"].into_iter().chain(others) {
             let user = place.folder(folder);
             fs::create_dir_all(user.parent().unwrap()).unwrap();
             let made = sound.command("ima-mailbox", &["create".as_ref(), user.as_os_str()]);

@@ -109,6 +109,39 @@ fn a_duplicate_of_what_was_not_synced_is_acknowledged_when_it_is() {
     });
 }
 
+/// A message gets its name before it is synced: whoever finds it does that.
+#[test]
+fn what_has_its_name_and_was_not_synced_is_acknowledged_when_it_is() {
+    let test = "what_has_its_name_and_was_not_synced_is_acknowledged_when_it_is";
+    everywhere(test, |kind, how| {
+        let disk = Disk::new(kind)?;
+        let place = Place::furnished(&disk.path(), &Build::default());
+        disk.start();
+        let mut promises = Promises::of(&place);
+        // In place of its own sync, and of that of its directory.
+        for (number, name) in [(1, "file"), (2, "directory")] {
+            for imports in [false, true] {
+                let letter = Letter::plain(&format!("{name} {imports}"));
+                let (command, octets) = place.delivery("bob/inbox", &letter);
+                die_at(&command, &octets, "fsync", number);
+                let linked = place.folder("bob/inbox/messages").join(&letter.digest);
+                assert!(linked.exists());
+                let again = match imports {
+                    false => command,
+                    true => place.tool("import", &["bob/inbox"], &[]),
+                };
+                expect(0, &feed(again, &octets));
+                promises.add_letter(place.folder("bob/inbox"), letter);
+                promises.note(&place);
+                disk.cut(how);
+                disk.start();
+                none(&promises.broken(&place));
+            }
+        }
+        Ok(())
+    });
+}
+
 /// A compaction that is cut off has removed nothing that the journal has still.
 #[test]
 fn a_compaction_removes_no_message_whose_deletion_is_not_on_the_disk() {

@@ -115,11 +115,7 @@ impl Batch<'_> {
             .map_err(|error| self.folder.or_removed(error))?;
         self.files = self.files.saturating_add(incoming.files());
         self.octets = self.octets.saturating_add(incoming.octets());
-        self.messages.push(Arrival {
-            incoming,
-            time,
-            flags,
-        });
+        self.messages.push(Arrival::of(incoming, time, flags));
         Ok(())
     }
 

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use ima_message::{DataError, DataVerifier, HeaderBlock, MessageDigest, Part, PartDigest};
+use ima_message::{HeaderBlock, MessageDigest, Part, PartDigest};
 
+use super::source::Source;
 use crate::error::MailboxError;
 use crate::folder::{Folder, Kept};
 use crate::name;
 use crate::shared::{self, Key, Shared};
 use crate::stage::{BUFFER, Draft, Stage, Staged};
+use crate::stored::body_length;
 
 /// A message whose octets are all staged and are those that were announced.
 #[derive(Debug)]
@@ -21,7 +23,66 @@ pub(crate) struct Incoming {
     octets: u64,
     pub(super) stage: Stage,
     pub(super) message: Staged,
-    attachments: Vec<(usize, Part, Arc<Staged>)>,
+    /// Whether whoever links the message syncs it, after that.
+    pub(super) is_synced_late: bool,
+    attachments: Vec<Attached>,
+}
+
+/// An attachment with its part number.
+type Attached = (usize, Part, Arc<Staged>);
+
+/// The header block and the inline parts of a message that comes.
+enum Body {
+    /// They are written at once, when all has come and is right.
+    Held(Vec<u8>),
+    Large(Draft),
+}
+
+impl Body {
+    fn begin(stage: &Stage, header: &HeaderBlock) -> Result<Self, MailboxError> {
+        let length = body_length(header);
+        if let Ok(length) = usize::try_from(length)
+            && length <= BUFFER
+        {
+            let mut octets = Vec::with_capacity(length);
+            octets.extend_from_slice(header.as_bytes());
+            return Ok(Self::Held(octets));
+        }
+        let mut draft = stage.begin()?;
+        draft.write(header.as_bytes())?;
+        Ok(Self::Large(draft))
+    }
+
+    fn take(&mut self, octets: &[u8]) -> Result<(), MailboxError> {
+        match self {
+            Self::Held(held) => {
+                held.extend_from_slice(octets);
+                Ok(())
+            }
+            Self::Large(draft) => draft.write(octets),
+        }
+    }
+
+    /// The file, and whether whoever links it syncs it.
+    fn finish(self, stage: &Stage) -> Result<(Staged, bool), MailboxError> {
+        match self {
+            Self::Held(octets) => {
+                let mut draft = stage.begin()?;
+                draft.write(&octets)?;
+                finish(stage, draft, octets.len() as u64)
+            }
+            Self::Large(draft) => Ok((draft.finish()?, false)),
+        }
+    }
+}
+
+/// The file of a message that has so many octets, and whether whoever links it
+/// syncs it.
+fn finish(stage: &Stage, draft: Draft, octets: u64) -> Result<(Staged, bool), MailboxError> {
+    match stage.is_synced_late(octets) {
+        true => Ok((draft.finish_unsynced(), true)),
+        false => Ok((draft.finish()?, false)),
+    }
 }
 
 impl Incoming {
@@ -34,15 +95,12 @@ impl Incoming {
         shared: Option<&Shared>,
     ) -> Result<Self, MailboxError> {
         let mut source = Source::new(header, data);
-        let mut message = stage.begin()?;
-        message.write(header.as_bytes())?;
+        let mut body = Body::begin(&stage, header)?;
         for part in header.inline_parts() {
-            source.read(part, &mut |octets| message.write(octets))?;
+            source.read(part, &mut |octets| body.take(octets))?;
         }
-        let message = message.finish()?;
         let mut attachments = Vec::new();
         let mut by_digest: BTreeMap<PartDigest, Arc<Staged>> = BTreeMap::new();
-        let (device, owner) = folder.attachments.device_and_owner()?;
         for (number, part) in header.attachments() {
             let digest = part.digest();
             if let Some(staged) = by_digest.get(&digest) {
@@ -53,6 +111,7 @@ impl Incoming {
             let staged = if let Some(held) = hold_kept(folder, &stage, part)? {
                 stage_beside(&stage, part, held, &mut source)?
             } else if let Some(shared) = shared {
+                let (device, owner) = folder.attachments.device_and_owner()?;
                 let slot = shared.slot(Key {
                     device,
                     owner,
@@ -73,11 +132,31 @@ impl Incoming {
             attachments.push((number, part.clone(), staged));
         }
         source.end()?;
+        let (message, is_synced_late) = body.finish(&stage)?;
         Ok(Self {
             digest: header.digest(),
             octets: octets(header),
             stage,
             message,
+            is_synced_late,
+            attachments,
+        })
+    }
+
+    /// A message whose files were written from what was read before.
+    pub(super) fn written(
+        header: &HeaderBlock,
+        stage: Stage,
+        draft: Draft,
+        attachments: Vec<Attached>,
+    ) -> Result<Self, MailboxError> {
+        let (message, is_synced_late) = finish(&stage, draft, body_length(header))?;
+        Ok(Self {
+            digest: header.digest(),
+            octets: octets(header),
+            stage,
+            message,
+            is_synced_late,
             attachments,
         })
     }
@@ -112,6 +191,7 @@ impl Incoming {
             octets: octets(header),
             stage,
             message: Staged::named(&folder.messages, name::message(digest)),
+            is_synced_late: false,
             attachments,
         }))
     }
@@ -158,7 +238,7 @@ fn octets(header: &HeaderBlock) -> u64 {
 }
 
 /// The attachment of that digest that the folder has already.
-fn hold_kept(
+pub(super) fn hold_kept(
     folder: &Folder,
     stage: &Stage,
     part: &Part,
@@ -220,76 +300,4 @@ fn is_same(file: &File, offset: u64, octets: &[u8], buffer: &mut [u8]) -> bool {
         return false;
     };
     file.read_exact_at(there, offset).is_ok() && there == octets
-}
-
-/// The data of a message, verified as they are read.
-struct Source<'a> {
-    data: &'a mut dyn Read,
-    verifier: DataVerifier<'a>,
-    missing: u64,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Source<'a> {
-    fn new(header: &'a HeaderBlock, data: &'a mut dyn Read) -> Self {
-        Self {
-            data,
-            verifier: DataVerifier::new(header.parts()),
-            missing: header.size(),
-            buffer: vec![
-                0;
-                usize::try_from(header.size()).map_or(BUFFER, |size| size.clamp(1, BUFFER))
-            ],
-        }
-    }
-
-    /// Reads the next part and hands on its octets. Its digest is checked
-    /// with its last octet; that of an empty part when the next octet or the end
-    /// comes.
-    fn read(
-        &mut self,
-        part: &Part,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), MailboxError>,
-    ) -> Result<(), MailboxError> {
-        let mut missing = part.length();
-        while missing > 0 {
-            let most = usize::try_from(missing)
-                .unwrap_or(usize::MAX)
-                .min(self.buffer.len());
-            let octets = read_some(self.data, self.buffer.get_mut(..most).unwrap_or_default())?;
-            if octets.is_empty() {
-                return Err(DataError::Short {
-                    missing: self.missing.into(),
-                }
-                .into());
-            }
-            self.verifier.update(octets)?;
-            take(octets)?;
-            missing = missing.saturating_sub(octets.len() as u64);
-            self.missing = self.missing.saturating_sub(octets.len() as u64);
-        }
-        Ok(())
-    }
-
-    /// The data end here, whole, and nothing follows.
-    fn end(mut self) -> Result<(), MailboxError> {
-        self.verifier.finish()?;
-        let more = read_some(self.data, self.buffer.get_mut(..1).unwrap_or_default())?;
-        if more.is_empty() {
-            Ok(())
-        } else {
-            Err(DataError::Long.into())
-        }
-    }
-}
-
-/// Reads what there is; nothing at the end.
-fn read_some<'b>(data: &mut dyn Read, buffer: &'b mut [u8]) -> Result<&'b [u8], MailboxError> {
-    loop {
-        match data.read(buffer) {
-            Ok(octets) => return Ok(buffer.get(..octets).unwrap_or_default()),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(MailboxError::Read(e)),
-        }
-    }
 }

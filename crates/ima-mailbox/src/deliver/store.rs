@@ -1,32 +1,59 @@
-//! Steps 2 to 4 of a delivery, under the lock, for any number of messages.
+//! Steps 3 and 4 of a delivery, under the lock, for any number of messages: what is
+//! new gets its names.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 
-use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part};
+use std::collections::BTreeSet;
+
+use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part, Token};
 use rustix::fs::OFlags;
 
 use super::incoming::Incoming;
 use super::links::Links;
+use super::now;
+use super::storing::Linked;
 use crate::change::flag_lines;
 use crate::check::{Digested, is_whole_message};
 use crate::directory::Directory;
-use crate::error::MailboxError;
+use crate::durable::Barrier;
+use crate::error::{MailboxError, Step};
 use crate::folder::{Folder, Kept};
-use crate::journal::Written;
-use crate::lock::Lock;
+use crate::journal::Journal;
 use crate::name;
-use crate::quota::Room;
 use crate::stage::Staged;
 
 /// A message that is staged, and what its folder's journal is to say of it.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) incoming: Incoming,
+    /// It has its name already; the journal's token of before it got it.
+    pub(super) early: Option<Token>,
     /// When it arrived.
     pub(crate) time: DateTime,
     /// The flags that it brings.
     pub(crate) flags: BTreeSet<Flag>,
+}
+
+impl Arrival {
+    /// One that has arrived before.
+    pub(crate) fn of(incoming: Incoming, time: DateTime, flags: BTreeSet<Flag>) -> Self {
+        Self {
+            incoming,
+            early: None,
+            time,
+            flags,
+        }
+    }
+
+    /// One that arrives now and brings no flags.
+    pub(super) fn of_now(incoming: Incoming) -> Result<Self, MailboxError> {
+        Ok(Self {
+            incoming,
+            early: None,
+            time: now()?,
+            flags: BTreeSet::new(),
+        })
+    }
 }
 
 /// Who gives a message to a folder.
@@ -38,98 +65,13 @@ pub(crate) enum Giver {
     User,
 }
 
-/// What was stored.
-#[derive(Debug, Default)]
-pub(crate) struct Stored {
-    /// How many messages are new.
-    pub(crate) new: usize,
-    /// What was appended to the journal.
-    pub(crate) written: Option<Written>,
-    /// Messages whose `add` was to be written once more, and that are not here.
-    pub(crate) missing: Vec<MessageDigest>,
-}
-
-/// What is to be written of the messages that were given names.
-#[derive(Default)]
-struct Linked {
-    entries: Vec<Entry>,
-    new: usize,
-    /// Octets of the new ones.
-    octets: u64,
-    /// Whether some message was there before: nobody knows what the journal says
-    /// of it.
-    has_known: bool,
-}
-
 impl Folder {
-    /// Stores messages; `again` are lines to be written once more for messages
-    /// that are here. Either all of it is done or, after an error, nothing is
-    /// visible; but where the journal was written, and what followed failed, all
-    /// of it is.
-    pub(crate) fn store(
-        &self,
-        lock: &Lock,
-        arrivals: &[Arrival],
-        again: &[Entry],
-        giver: Giver,
-        room: Option<&Room>,
-    ) -> Result<Stored, MailboxError> {
-        let mut journal = self.journal_to_append(lock)?;
-        if let Some(room) = room {
-            room.refuse_beyond(self.new_octets(arrivals, giver)?)?;
-        }
-        let mut links = Links::default();
-        let mut linked = Linked::default();
-        let mut missing = Vec::new();
-        for add in again {
-            if self.messages.holds(&name::message(add.digest()))? {
-                linked.entries.push(add.clone());
-                linked.has_known = true;
-            } else {
-                missing.push(add.digest());
-            }
-        }
-        let done = arrivals
-            .iter()
-            .try_for_each(|arrival| self.link(arrival, giver, &mut links, &mut linked))
-            .and_then(|()| match linked.entries.is_empty() {
-                true => Ok(()),
-                false => self.sync_directories(arrivals, !again.is_empty()),
-            });
-        if let Err(error) = done {
-            links.remove();
-            return Err(error);
-        }
-        if linked.entries.is_empty() {
-            return Ok(Stored {
-                missing,
-                ..Stored::default()
-            });
-        }
-        let written = match journal.append(&linked.entries) {
-            Ok(written) => written,
-            Err(failed) => {
-                if failed.withdrawn {
-                    links.remove();
-                }
-                return Err(failed.error);
-            }
-        };
-        if giver == Giver::User {
-            self.forget_removal(&linked.entries)?;
-        }
-        if room.is_some() && !linked.has_known {
-            self.advance_summary(written, linked.new, linked.octets);
-        }
-        Ok(Stored {
-            new: linked.new,
-            written: Some(written),
-            missing,
-        })
-    }
-
     /// The octets of those messages that are not here yet.
-    fn new_octets(&self, arrivals: &[Arrival], giver: Giver) -> Result<u64, MailboxError> {
+    pub(super) fn new_octets(
+        &self,
+        arrivals: &[Arrival],
+        giver: Giver,
+    ) -> Result<u64, MailboxError> {
         let mut new = BTreeSet::new();
         let mut octets: u64 = 0;
         for arrival in arrivals {
@@ -145,36 +87,52 @@ impl Folder {
 
     /// Gives a message its names, unless its sender brings it and it was deleted
     /// in the last days.
-    fn link<'a>(
+    pub(super) fn link<'a>(
         &'a self,
-        arrival: &Arrival,
+        arrival: &'a Arrival,
         giver: Giver,
+        journal: &Journal,
         links: &mut Links<'a>,
-        linked: &mut Linked,
+        linked: &mut Linked<'a>,
     ) -> Result<(), MailboxError> {
         let incoming = &arrival.incoming;
         let digest = incoming.digest();
         let name = name::message(digest);
+        let is_early = self.is_early(arrival, journal)?;
         if giver == Giver::Sender && self.gone.holds(&name)? {
-            return Ok(());
+            return match is_early {
+                true => self.messages.remove(&name),
+                false => Ok(()),
+            };
         }
-        let stored = self.messages.find_file(&name, OFlags::RDONLY)?;
+        let stored = match is_early {
+            true => None,
+            false => self.messages.find_file(&name, OFlags::RDONLY)?,
+        };
         self.link_attachments(incoming, stored.is_some(), links)?;
         let octets = match stored {
             Some(file) => {
-                linked.has_known = true;
+                (linked.has_known, linked.has_names) = (true, true);
                 let header_and_inline = self.messages.metadata(&name, &file)?.len();
-                if is_whole_message(&self.messages.path().join(&name), file, digest) {
+                if self.is_whole_and_synced(&name, &file, digest)? {
                     // Its transport fields may be others.
                     header_and_inline.saturating_add(incoming.attached_octets())
                 } else {
+                    incoming.message.sync()?;
                     let stage = &incoming.stage;
                     stage.replace(&incoming.message, &self.messages, &name)?;
                     incoming.octets()
                 }
             }
             None => {
-                links.add_or_copy(&self.messages, &name, &incoming.message, incoming)?;
+                if !is_early {
+                    let message = &incoming.message;
+                    let copy = links.add_or_copy(&self.messages, &name, message, incoming)?;
+                    if incoming.is_synced_late && copy.is_none() {
+                        linked.unsynced.push(message);
+                    }
+                }
+                linked.has_names |= !is_early;
                 linked.new = linked.new.saturating_add(1);
                 linked.octets = linked.octets.saturating_add(incoming.octets());
                 incoming.octets()
@@ -196,6 +154,35 @@ impl Folder {
             linked.entries.extend(flag_lines(digest, &changes));
         }
         Ok(())
+    }
+
+    /// Whether a file in `messages/` is that message; then it is on the disk too:
+    /// whoever linked it may have died before.
+    fn is_whole_and_synced(
+        &self,
+        name: &str,
+        file: &File,
+        digest: MessageDigest,
+    ) -> Result<bool, MailboxError> {
+        let reading = file.try_clone();
+        let reading = reading.map_err(|e| self.messages.fault(Step::Open, name, e))?;
+        if !is_whole_message(&self.messages.path().join(name), reading, digest) {
+            return Ok(false);
+        }
+        Barrier::File
+            .sync(file)
+            .map_err(|e| self.messages.fault(Step::Sync, name, e))?;
+        Ok(true)
+    }
+
+    /// Whether a message is here, and its header block and inline parts are whole; then
+    /// they are on the disk too.
+    pub(crate) fn is_here(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
+        let name = name::message(digest);
+        match self.messages.find_file(&name, OFlags::RDONLY)? {
+            None => Ok(false),
+            Some(file) => self.is_whole_and_synced(&name, &file, digest),
+        }
     }
 
     /// Links each attachment under its digest and under the message's. Where the
@@ -263,31 +250,6 @@ impl Folder {
             }
         }
         Ok(())
-    }
-
-    /// Where others' messages are among them, their attachments may not be on the
-    /// disk yet.
-    fn sync_directories(&self, arrivals: &[Arrival], has_others: bool) -> Result<(), MailboxError> {
-        let mut attachments = arrivals.iter().flat_map(|one| one.incoming.attachments());
-        if has_others || attachments.next().is_some() {
-            self.attachments.sync()?;
-        }
-        self.messages.sync()
-    }
-
-    /// What was added by its user was not deleted. A process that dies before this
-    /// leaves a name that hides nothing, since the message is here.
-    fn forget_removal(&self, added: &[Entry]) -> Result<(), MailboxError> {
-        let mut forgotten = false;
-        for entry in added {
-            if matches!(entry, Entry::Add { .. }) {
-                forgotten |= self.gone.remove_if_there(&name::message(entry.digest()))?;
-            }
-        }
-        match forgotten {
-            true => self.gone.sync(),
-            false => Ok(()),
-        }
     }
 }
 

@@ -80,12 +80,18 @@ impl Repair<'_> {
                 }
                 Some(_) => {}
                 None if incomplete.contains(&digest) => {}
+                // Whoever linked it may have died before it was on the disk.
+                None if !folder.is_here(digest)? => {}
                 None => corrections.added.push(Entry::Add {
                     digest,
                     time: time.clone(),
                     octets,
                 }),
             }
+        }
+        if !corrections.added.is_empty() {
+            folder.attachments.sync()?;
+            folder.messages.sync()?;
         }
         Ok(())
     }

@@ -29,4 +29,5 @@ mod repair;
 mod sharing;
 mod status;
 mod stored;
+mod targets;
 mod token;
