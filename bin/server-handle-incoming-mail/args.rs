@@ -15,6 +15,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Stay, and serve one message after the other from standard input, as
+    /// ima-handler(7) describes
+    #[arg(long, conflicts_with_all = ["check", "file"])]
+    pub(crate) stream: bool,
+
     /// The message; standard input where it is - or missing
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,

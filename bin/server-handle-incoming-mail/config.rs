@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) parallel: usize,
     /// The configuration file's folder.
     pub(crate) dir: PathBuf,
+    /// The configuration file and the route files.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -95,9 +97,11 @@ impl Setup {
             parallel,
         } = value;
         let route_files: Vec<_> = route_files.iter().map(|path| path.under(&dir)).collect();
+        let files = [std::slice::from_ref(&file), &route_files].concat();
         let table = RoutingTable::new(&hosts, routes, &route_files, &dir)
             .map_err(|source| Failure::Routes { file, source })?;
         Ok(Self {
+            files,
             table,
             parallel: parallel.get(),
             dir,

@@ -1,60 +1,32 @@
-//! What each place is given: the header block for its recipient, and for a
-//! command the whole message as a file.
+//! What each command is given: the whole message as a file, with the header
+//! block for its recipient.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use ima_message::{Address, Field, HeaderBlock};
+use ima_message::{Address, HeaderBlock};
 use ima_program::spool::Spooled;
 
+use crate::headers::Headers;
 use crate::message::Message;
 
-/// The copies of a message. Whoever has no `bcc` line of his own gets the same
-/// one, which is made once.
+/// The copies of a message. Those with the same header block share one.
 pub(crate) struct Copies<'m> {
     message: &'m Message,
-    /// Recipients whose header block names them where it names nobody else.
-    with_own_line: HashSet<&'m Address>,
-    common: OnceLock<HeaderBlock>,
+    headers: &'m Headers<'m>,
     common_file: Mutex<Option<File>>,
 }
 
 impl<'m> Copies<'m> {
-    pub(crate) fn new(message: &'m Message) -> Self {
-        let named = message
-            .header
-            .fields()
-            .any(|(_, _, field)| matches!(field, Field::To(_) | Field::Cc(_)));
-        let with_own_line = message
-            .header
-            .fields()
-            .filter_map(|(_, _, field)| match field {
-                Field::Bcc(mailbox) => Some(mailbox.address()),
-                Field::Deliver(address) if !named => Some(address),
-                _ => None,
-            })
-            .collect();
+    pub(crate) fn new(message: &'m Message, headers: &'m Headers<'m>) -> Self {
         Self {
             message,
-            with_own_line,
-            common: OnceLock::new(),
+            headers,
             common_file: Mutex::default(),
         }
-    }
-
-    /// The header block for a recipient.
-    pub(crate) fn header(&self, recipient: &Address) -> Cow<'_, HeaderBlock> {
-        if self.with_own_line.contains(recipient) {
-            return Cow::Owned(self.message.header.for_recipient(recipient));
-        }
-        Cow::Borrowed(
-            self.common
-                .get_or_init(|| self.message.header.for_recipient(recipient)),
-        )
     }
 
     /// The message for a recipient, as a file that stands at its beginning and
@@ -63,7 +35,7 @@ impl<'m> Copies<'m> {
     /// # Errors
     /// It cannot be written or opened.
     pub(crate) fn file(&self, recipient: &Address) -> io::Result<File> {
-        let header = match self.header(recipient) {
+        let header = match self.headers.of(recipient) {
             Cow::Owned(own) => return self.written(&own),
             Cow::Borrowed(common) => common,
         };

@@ -1,14 +1,14 @@
 //! Inboxes of the routing table: whether they are there, and delivery to them.
 
+use std::borrow::Cow;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use ima_mailbox::{Delivered, Folder, MailboxError, Shared};
-use ima_message::{Address, HandlerLine, HeaderBlock};
+use ima_mailbox::{Delivered, Folder, MailboxError, PathTarget, deliver_to_paths};
+use ima_message::{Address, HandlerLine, HeaderBlock, MessageDigest};
 use ima_program::{log, report};
 
-use crate::message::Message;
 use crate::outcome::deferred;
 
 /// Whether an inbox is there.
@@ -47,45 +47,71 @@ pub(crate) fn log_missing(path: &Path, recipient: &Address) {
         .emit();
 }
 
-/// Asks an inbox whether it could take the message.
-pub(crate) fn can_take(path: &Path, recipient: &Address, header: &HeaderBlock) -> bool {
-    match Folder::open(path).and_then(|folder| folder.can_deliver(header)) {
-        Ok(()) => true,
-        Err(error) => {
-            log_failure(path, recipient, &error);
-            false
-        }
-    }
+/// Asks an inbox whether it could take the message: the inbox, where it can.
+pub(crate) fn can_take(path: &Path, recipient: &Address, header: &HeaderBlock) -> Option<Folder> {
+    let asked = Folder::open(path).and_then(|folder| {
+        folder.can_deliver(header)?;
+        Ok(folder)
+    });
+    asked
+        .inspect_err(|error| log_failure(path, recipient, error))
+        .ok()
 }
 
-/// Stores the message in the inbox of `recipient`.
-pub(crate) fn deliver(
-    path: &Path,
-    recipient: &Address,
-    header: &HeaderBlock,
-    message: &Message,
-    shared: &Shared,
-) -> HandlerLine {
-    let delivered = Folder::open(path)
-        .and_then(|folder| folder.deliver(header, &mut message.data(), Some(shared)));
-    match delivered {
-        Ok(delivered) => {
-            let how = match delivered {
-                Delivered::Stored => "stored",
-                Delivered::Duplicate => "duplicate",
-            };
-            log::info("delivered")
-                .field("digest", message.digest)
-                .field("recipient", recipient)
-                .field("inbox", path.display())
-                .field("how", how)
-                .emit();
-            HandlerLine::Ok(recipient.clone())
-        }
-        // The message was found valid before, so whatever this is, it is our fault.
-        Err(error) => {
-            log_failure(path, recipient, &error);
-            cannot_take(recipient)
+/// An inbox that the message goes to.
+pub(crate) struct Target<'p> {
+    pub(crate) path: &'p Path,
+    pub(crate) recipient: &'p Address,
+    /// Where it is open already.
+    pub(crate) folder: Option<&'p Folder>,
+    pub(crate) header: Cow<'p, HeaderBlock>,
+    pub(crate) digest: MessageDigest,
+}
+
+/// Stores the message in inboxes, reading its data once, to their end; the lines are
+/// in the order of the targets.
+///
+/// # Errors
+/// The data cannot be read; nothing is delivered then.
+pub(crate) fn deliver_to_all(
+    targets: &[Target<'_>],
+    mut data: &mut dyn Read,
+) -> io::Result<Vec<HandlerLine>> {
+    let places = targets.iter().map(|target| PathTarget {
+        path: target.path,
+        folder: target.folder,
+        header: &target.header,
+    });
+    let delivered = deliver_to_paths(&places.collect::<Vec<_>>(), data);
+    io::copy(&mut data, &mut io::sink())?;
+    let told = targets.iter().zip(delivered);
+    Ok(told
+        .map(|(target, outcome)| target.answer(outcome))
+        .collect())
+}
+
+impl Target<'_> {
+    fn answer(&self, outcome: Result<Delivered, MailboxError>) -> HandlerLine {
+        match outcome {
+            Ok(delivered) => {
+                let how = match delivered {
+                    Delivered::Stored => "stored",
+                    Delivered::Duplicate => "duplicate",
+                };
+                log::info("delivered")
+                    .field("digest", self.digest)
+                    .field("recipient", self.recipient)
+                    .field("inbox", self.path.display())
+                    .field("how", how)
+                    .emit();
+                HandlerLine::Ok(self.recipient.clone())
+            }
+            // Whoever gave us the message has found it valid, so whatever this is,
+            // it is our fault.
+            Err(error) => {
+                log_failure(self.path, self.recipient, &error);
+                cannot_take(self.recipient)
+            }
         }
     }
 }

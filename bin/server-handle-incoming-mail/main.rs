@@ -6,7 +6,9 @@ mod args;
 mod check;
 mod config;
 mod copies;
+mod current;
 mod failure;
+mod headers;
 mod inbox;
 mod ledger;
 mod message;
@@ -14,8 +16,9 @@ mod outcome;
 mod plan;
 mod routed_command;
 mod serve;
+mod stream;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -44,17 +47,25 @@ fn main() -> ExitCode {
 /// Reads the configuration and the message, looks everyone up, and then either
 /// says whether the message could be delivered or delivers it.
 fn run(args: &Args) -> Result<Exit, Failure> {
+    if args.stream {
+        return Ok(stream::serve(args.config.clone()));
+    }
     let setup = Setup::load(args.config.as_deref())?;
     if args.check {
         let header = message::read_header(args.file())?;
         let plan = Plan::new(&setup.table, &header)?;
-        return Ok(check::check(&plan, &header, io::stdout()));
+        let (lines, exit) = check::check(&plan, &header);
+        let mut stdout = io::stdout();
+        let written = stdout
+            .write_all(lines.as_bytes())
+            .and_then(|()| stdout.flush());
+        return Ok(written.map_or(Exit::Unfinished, |()| exit));
     }
     let message = Message::read(args.file())?;
     let plan = Plan::new(&setup.table, &message.header)?;
     let ledger = Ledger::new(&plan, io::stdout());
     if plan.unknown.is_empty() {
-        serve::serve(&plan, &message, &ledger, &setup);
+        serve::serve(&plan, &message, &ledger, &setup, Vec::new());
     } else {
         ledger.nobody_of_that_name();
     }

@@ -2,11 +2,11 @@
 //! destination.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ima_message::{DataVerifier, HeaderBlock, MessageDigest};
+use ima_message::{CopyError, DataVerifier, HeaderBlock, copy_verified};
 use ima_program::spool::Spooled;
 
 use crate::failure::Failure;
@@ -17,7 +17,6 @@ const BUFFER: usize = 128 << 10;
 /// A message whose data match its header block.
 pub(crate) struct Message {
     pub(crate) header: HeaderBlock,
-    pub(crate) digest: MessageDigest,
     pub(crate) file: File,
     /// Where in the file the message begins.
     pub(crate) start: u64,
@@ -58,13 +57,32 @@ impl Message {
         let start = file.stream_position().map_err(Failure::Input)?;
         let header = HeaderBlock::read(&mut BufReader::new(&file))?;
         let message = Self {
-            digest: header.digest(),
             header,
             file,
             start,
         };
         message.verify()?;
         Ok(message)
+    }
+
+    /// Keeps a message whose data come from a stream, which ends with them, and
+    /// holds them against the header block.
+    ///
+    /// # Errors
+    /// The data cannot be read or kept, or are not those that were announced.
+    pub(crate) fn keep(header: HeaderBlock, data: &mut dyn Read) -> Result<Self, Failure> {
+        let mut spool = Spooled::writer();
+        spool.write_all(header.as_bytes()).map_err(Failure::Input)?;
+        let mut data = data;
+        copy_verified(header.parts(), &mut data, &mut spool).map_err(|error| match error {
+            CopyError::Read(error) | CopyError::Write(error) => Failure::Input(error),
+            CopyError::Data(error) => Failure::Data(error),
+        })?;
+        Ok(Self {
+            header,
+            file: spool.finish().map_err(Failure::Input)?,
+            start: 0,
+        })
     }
 
     fn verify(&self) -> Result<(), Failure> {

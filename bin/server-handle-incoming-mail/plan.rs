@@ -2,8 +2,9 @@
 //! is delivered.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use ima_mailbox::Folder;
 use ima_message::{Address, HeaderBlock};
 use ima_program::{log, report};
 use ima_route::{Action, Destination, RoutingTable};
@@ -41,7 +42,13 @@ pub(crate) struct Place {
     pub(crate) groups: Vec<usize>,
     /// Whether it is an inbox that is missing and should not be.
     pub(crate) missing: bool,
+    /// An inbox that was opened to ask whether it can take the message: it need
+    /// not be opened again for that.
+    pub(crate) folder: OnceLock<Folder>,
 }
+
+/// So many inboxes are kept open from the check to the delivery at most.
+pub(crate) const CROWD: usize = 100;
 
 impl Plan {
     /// Looks up the recipients whose hosts are ours; the others are some other
@@ -133,6 +140,7 @@ impl Planner {
             written: recipient.clone(),
             groups: vec![group],
             missing: known.unwrap_or_else(|| presence(destination)) != Presence::There,
+            folder: OnceLock::new(),
         });
     }
 }

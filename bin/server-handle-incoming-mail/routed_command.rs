@@ -1,16 +1,15 @@
 //! A command of the routing table, ima-handler(7).
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-use ima_message::{Address, HandlerLine};
+use ima_message::{Address, HandlerLine, HeaderBlock};
 use ima_program::child::{Command, Event, Group, Limits, Running};
 use ima_program::exit::Exit;
 use ima_program::{log, report};
 
 use crate::config::Setup;
 use crate::copies::Copies;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Outlet};
 use crate::outcome::{deferred, failed};
 use crate::plan::Place;
 
@@ -28,11 +27,26 @@ pub(crate) struct Commands<'m> {
     pub(crate) copies: &'m Copies<'m>,
     /// The message digest.
     pub(crate) digest: String,
+    /// What they are told of the message's way, beside what our own environment
+    /// says.
+    pub(crate) way: Vec<(&'static str, String)>,
+}
+
+/// The environment that says by what way a message came: what its `received` says.
+pub(crate) fn way(header: &HeaderBlock) -> Vec<(&'static str, String)> {
+    let Some(received) = header.received() else {
+        return Vec::new();
+    };
+    vec![
+        ("IMA_PEER_DOMAIN", received.from.to_string()),
+        ("IMA_PEER_ADDRESS", received.address.to_string()),
+        ("IMA_AUTHOR", received.author.to_string()),
+    ]
 }
 
 impl Commands<'_> {
     /// Runs the command of a place, and reports its answer.
-    pub(crate) fn run<W: Write>(
+    pub(crate) fn run<W: Outlet>(
         &self,
         index: usize,
         place: &Place,
@@ -83,13 +97,13 @@ impl Commands<'_> {
     ) -> Result<Running, Box<dyn std::error::Error>> {
         let address = &place.destination.address;
         let argv = words.iter().cloned().chain([address.to_string()]);
+        let mut env = self.way.clone();
+        env.push(("IMA_DIGEST", self.digest.clone()));
+        env.push(("IMA_RECIPIENT", address.to_string()));
         let command = Command {
             argv: argv.map(Into::into).collect(),
             config_dir: self.setup.dir.clone(),
-            env: vec![
-                ("IMA_DIGEST", self.digest.clone()),
-                ("IMA_RECIPIENT", address.to_string()),
-            ],
+            env,
             stdin: self.copies.file(&place.written)?,
             group: Group::Ours,
         };

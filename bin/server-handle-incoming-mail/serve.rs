@@ -1,16 +1,18 @@
 //! Serving the places of a plan, several at once.
 
-use std::io::Write;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ima_mailbox::Shared;
+use ima_message::HandlerLine;
+use ima_program::log;
 use ima_route::Action;
 
 use crate::config::Setup;
 use crate::copies::Copies;
-use crate::inbox;
-use crate::ledger::Ledger;
+use crate::headers::Headers;
+use crate::inbox::{self, Target};
+use crate::ledger::{Ledger, Outlet};
 use crate::message::Message;
 use crate::plan::{Place, Plan};
 use crate::routed_command::Commands;
@@ -18,40 +20,69 @@ use crate::routed_command::Commands;
 /// Nothing deep is called, and the large buffers are elsewhere.
 const STACK: usize = 512 << 10;
 
+/// Whether all places can be served from data that are read once.
+pub(crate) fn is_read_once(plan: &Plan, headers: &Headers<'_>) -> bool {
+    plan.places.len() <= headers.most_at_once() && plan.places.iter().all(is_inbox)
+}
+
+fn is_inbox(place: &Place) -> bool {
+    matches!(place.destination.action, Action::Inbox { .. })
+}
+
+/// Delivers to every place of a plan that [`is_read_once`], from data that end
+/// where they are announced to, and are read to there.
+///
+/// # Errors
+/// The data cannot be read; nothing is delivered then, and nobody answered.
+pub(crate) fn serve_once<W: Outlet>(
+    plan: &Plan,
+    headers: &Headers<'_>,
+    data: &mut dyn Read,
+    ledger: &Ledger<'_, W>,
+) -> io::Result<()> {
+    let all: Vec<usize> = (0..plan.places.len()).collect();
+    ledger.answer_all(&to_inboxes(plan, &all, headers, data)?);
+    Ok(())
+}
+
 /// Delivers to every place. Once a command says that the connection is to be
 /// closed no further one is begun.
-pub(crate) fn serve<W: Write + Send>(
+pub(crate) fn serve<W: Outlet>(
     plan: &Plan,
     message: &Message,
     ledger: &Ledger<'_, W>,
     setup: &Setup,
+    way: Vec<(&'static str, String)>,
 ) {
     ledger.faulty();
-    let copies = Copies::new(message);
+    let headers = Headers::new(&message.header);
+    let copies = Copies::new(message, &headers);
     let service = Service {
+        plan,
         message,
-        copies: &copies,
-        shared: Shared::new(),
+        headers: &headers,
         commands: Commands {
             setup,
             copies: &copies,
-            digest: message.digest.to_string(),
+            digest: headers.digest().to_string(),
+            way,
         },
         ledger,
     };
+    let errands = errands(plan, &headers);
     let next = AtomicUsize::new(0);
     let work = || {
         while !ledger.is_dropped() {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(place) = plan.places.get(index) else {
+            let Some(errand) = errands.get(index) else {
                 break;
             };
-            service.serve(index, place);
+            service.run(errand);
         }
     };
     // This thread is one of them; where there are no more, it does it alone.
     thread::scope(|scope| {
-        for _ in 1..setup.parallel.min(plan.places.len()) {
+        for _ in 1..setup.parallel.min(errands.len()) {
             if thread::Builder::new()
                 .stack_size(STACK)
                 .spawn_scoped(scope, work)
@@ -64,29 +95,115 @@ pub(crate) fn serve<W: Write + Send>(
     });
 }
 
+/// What is done in one go.
+enum Errand {
+    /// These places, inboxes, from one reading of the data.
+    Inboxes(Vec<usize>),
+    /// This place.
+    Command(usize),
+}
+
+/// The inboxes together, where the first of them is; else in the order of the places.
+fn errands(plan: &Plan, headers: &Headers<'_>) -> Vec<Errand> {
+    let places = plan.places.iter().enumerate();
+    let inboxes = places.clone().filter(|(_, place)| is_inbox(place));
+    let inboxes: Vec<usize> = inboxes.map(|(index, _)| index).collect();
+    let mut errands = Vec::new();
+    for (index, place) in places {
+        if !is_inbox(place) {
+            errands.push(Errand::Command(index));
+        } else if inboxes.first() == Some(&index) {
+            let together = inboxes.chunks(headers.most_at_once());
+            errands.extend(together.map(|some| Errand::Inboxes(some.to_vec())));
+        }
+    }
+    errands
+}
+
 /// What places are served with.
 struct Service<'m, W> {
+    plan: &'m Plan,
     message: &'m Message,
-    copies: &'m Copies<'m>,
-    shared: Shared,
+    headers: &'m Headers<'m>,
     commands: Commands<'m>,
     ledger: &'m Ledger<'m, W>,
 }
 
-impl<W: Write> Service<'_, W> {
-    fn serve(&self, index: usize, place: &Place) {
-        let address = &place.destination.address;
-        match &place.destination.action {
-            Action::Inbox { path, .. } if place.missing => {
-                inbox::log_missing(path, address);
-                self.ledger.answer(index, &inbox::cannot_take(address));
+impl<W: Outlet> Service<'_, W> {
+    fn run(&self, errand: &Errand) {
+        match errand {
+            Errand::Inboxes(inboxes) => self.run_inboxes(inboxes),
+            Errand::Command(index) => {
+                let place = self.plan.places.get(*index);
+                if let Some((place, Action::Command(words))) =
+                    place.map(|place| (place, &place.destination.action))
+                {
+                    self.commands.run(*index, place, words, self.ledger);
+                }
             }
-            Action::Inbox { path, .. } => {
-                let header = self.copies.header(&place.written);
-                let line = inbox::deliver(path, address, &header, self.message, &self.shared);
-                self.ledger.answer(index, &line);
-            }
-            Action::Command(words) => self.commands.run(index, place, words, self.ledger),
         }
+    }
+
+    fn run_inboxes(&self, inboxes: &[usize]) {
+        let mut data = self.message.data();
+        let known = to_inboxes(self.plan, inboxes, self.headers, &mut data);
+        let known = known.unwrap_or_else(|error| {
+            log::error("message-not-read").field("error", error).emit();
+            let places = self.plan.places.iter().enumerate();
+            let mine = places.filter(|(index, _)| inboxes.contains(index));
+            mine.map(|(index, place)| (index, inbox::cannot_take(&place.destination.address)))
+                .collect()
+        });
+        self.ledger.answer_all(&known);
+    }
+}
+
+/// Delivers to these places, which are inboxes; gives each its line.
+///
+/// # Errors
+/// The data cannot be read; nothing is delivered then.
+fn to_inboxes(
+    plan: &Plan,
+    places: &[usize],
+    headers: &Headers<'_>,
+    data: &mut dyn Read,
+) -> io::Result<Vec<(usize, HandlerLine)>> {
+    let mut known = Vec::new();
+    let mut numbers = Vec::new();
+    let mut targets = Vec::new();
+    for &index in places {
+        match plan.places.get(index).map(|place| target(place, headers)) {
+            Some(Ok(target)) => {
+                numbers.push(index);
+                targets.push(target);
+            }
+            Some(Err(line)) => known.push((index, line)),
+            None => {}
+        }
+    }
+    known.extend(
+        numbers
+            .into_iter()
+            .zip(inbox::deliver_to_all(&targets, data)?),
+    );
+    Ok(known)
+}
+
+/// An inbox as a target, or the line for one that is missing.
+fn target<'p>(place: &'p Place, headers: &'p Headers<'_>) -> Result<Target<'p>, HandlerLine> {
+    let recipient = &place.destination.address;
+    match &place.destination.action {
+        Action::Inbox { path, .. } if !place.missing => Ok(Target {
+            path,
+            recipient,
+            folder: place.folder.get(),
+            header: headers.of(&place.written),
+            digest: headers.digest(),
+        }),
+        Action::Inbox { path, .. } => {
+            inbox::log_missing(path, recipient);
+            Err(inbox::cannot_take(recipient))
+        }
+        Action::Command(_) => Err(inbox::cannot_take(recipient)),
     }
 }

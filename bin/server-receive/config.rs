@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ima_message::{ByteSize, Hostpart};
 use ima_program::config::{ConfigPath, Loaded, Period};
-use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
+use ima_proto::handlers::{
+    Group, Handlers, Stream, default_check, default_handler, default_stream,
+};
 use ima_proto::imdp::{ALPN, Limits};
 use ima_proto::tls::{
     Identities, IdentityToml, PeerVerifier, RootSource, ServerSide, UseError, hostparts,
@@ -27,10 +29,9 @@ pub struct Config {
     roots: Vec<RootSource>,
     #[serde(default)]
     crls: Vec<ConfigPath>,
-    #[serde(default = "default_check")]
-    check: Vec<String>,
-    #[serde(default = "default_handler")]
-    handler: Vec<String>,
+    stream: Option<Vec<String>>,
+    check: Option<Vec<String>>,
+    handler: Option<Vec<String>>,
     #[serde(default = "max_size")]
     max_size: ByteSize,
     #[serde(default = "max_connections")]
@@ -103,6 +104,21 @@ fn yes() -> bool {
     true
 }
 
+/// Who is given the messages.
+pub enum Behind {
+    /// A process for each header block, and one for each message.
+    EachOnce(Handlers),
+    /// Processes that stay.
+    Staying(Arc<Stream>),
+}
+
+/// Two contracts at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: stream stands beside check or handler, and only one of the two can be kept: remove stream, or the others", .file.display())]
+pub struct BothError {
+    file: PathBuf,
+}
+
 impl Config {
     /// TLS for our hosts, each of which needs an identity.
     pub fn tls(&self, dir: &Path) -> Result<ServerSide, UseError> {
@@ -123,14 +139,36 @@ impl Config {
         }
     }
 
-    /// The commands behind.
-    pub fn handlers(loaded: &Loaded<Self>) -> Handlers {
-        Handlers {
-            check: loaded.value.check.clone(),
-            handler: loaded.value.handler.clone(),
-            config_dir: loaded.dir.clone(),
-            group: Group::Own,
-            abandoned: Arc::default(),
-        }
+    /// What is behind.
+    ///
+    /// # Errors
+    /// Both contracts are named.
+    pub fn behind(loaded: &Loaded<Self>) -> Result<Behind, BothError> {
+        let Self {
+            stream,
+            check,
+            handler,
+            ..
+        } = &loaded.value;
+        let argv = match (stream, check, handler) {
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+                return Err(BothError {
+                    file: loaded.file.clone(),
+                });
+            }
+            (Some(argv), None, None) => argv.clone(),
+            (None, None, None) => default_stream(),
+            (None, check, handler) => {
+                return Ok(Behind::EachOnce(Handlers {
+                    check: check.clone().unwrap_or_else(default_check),
+                    handler: handler.clone().unwrap_or_else(default_handler),
+                    config_dir: loaded.dir.clone(),
+                    group: Group::Own,
+                    abandoned: Arc::default(),
+                }));
+            }
+        };
+        let stream = Stream::new(&argv, &loaded.dir);
+        Ok(Behind::Staying(Arc::new(stream)))
     }
 }

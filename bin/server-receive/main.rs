@@ -8,6 +8,7 @@ mod strangers;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use ima_program::Exit;
@@ -16,7 +17,7 @@ use ima_program::server::{self as process, stop_signal};
 use ima_proto::listen::{Gate, Incoming, Server};
 
 use args::Args;
-use config::Config;
+use config::{Behind, Config};
 use server::Receiving;
 
 const PROGRAM: &str = "server-receive";
@@ -29,13 +30,18 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let stop = stop_signal()?;
     let loaded: Loaded<Config> = load(PROGRAM, args.config.as_deref())?;
     let config = &loaded.value;
-    let receiving = Receiving::new(
-        config.tls(&loaded.dir)?,
-        Config::handlers(&loaded),
-        config.limits(),
-    );
+    let behind = Config::behind(&loaded)?;
+    let staying = match &behind {
+        Behind::Staying(stream) => Some(Arc::clone(stream)),
+        Behind::EachOnce(_) => None,
+    };
+    let receiving = Receiving::new(config.tls(&loaded.dir)?, behind, config.limits());
     let (max, per_address) = (config.max_connections, config.max_connections_per_address);
     let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
-    Ok(Server::new(receiving, gate).run(incoming, stop))
+    let exit = Server::new(receiving, gate).run(incoming, stop);
+    if let Some(stream) = staying {
+        stream.end();
+    }
+    Ok(exit)
 }

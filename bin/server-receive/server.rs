@@ -5,27 +5,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ima_program::{Exit, log};
-use ima_proto::handlers::Handlers;
 use ima_proto::imdp::{End, Limits, Receiver};
 use ima_proto::listen::{Connection, Protocol};
 use ima_proto::tls::{self, Identities, PeerInfo, Secure, ServerSide, TlsError};
 
+use crate::config::Behind;
 use crate::service::Session;
 use crate::strangers::Strangers;
 
 /// What all connections share.
 pub struct Receiving {
     pub tls: ServerSide,
-    pub handlers: Handlers,
+    pub behind: Behind,
     pub limits: Limits,
     pub strangers: Strangers,
 }
 
 impl Receiving {
-    pub fn new(tls: ServerSide, handlers: Handlers, limits: Limits) -> Self {
+    pub fn new(tls: ServerSide, behind: Behind, limits: Limits) -> Self {
         Self {
             tls,
-            handlers,
+            behind,
             limits,
             strangers: Strangers::default(),
         }
@@ -65,6 +65,9 @@ impl Protocol for Receiving {
 
     /// Kills the commands that still run.
     fn abandon(&self) {
-        self.handlers.abandoned.store(true, Ordering::Relaxed);
+        match &self.behind {
+            Behind::EachOnce(handlers) => handlers.abandoned.store(true, Ordering::Relaxed),
+            Behind::Staying(stream) => stream.abandon(),
+        }
     }
 }

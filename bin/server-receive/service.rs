@@ -1,16 +1,17 @@
 //! What stands behind one connection: the commands, and the log.
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Instant;
 
 use ima_message::{HandlerLine, HeaderBlock, Received};
 use ima_program::log;
 use ima_program::spool::SpoolWriter;
-use ima_proto::handlers::{message_file, now};
+use ima_proto::handlers::{Exchange, message_file, now};
 use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Outcome, Say, Service};
 use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
 
+use crate::config::Behind;
 use crate::server::Receiving;
 use crate::strangers::Strangers;
 
@@ -26,6 +27,32 @@ pub struct Session<'a> {
     connection: &'a Connection,
     /// The header block in hand, with its `received`.
     header: Option<HeaderBlock>,
+    /// The handler that has accepted it, where it is one that stays.
+    exchange: Option<Exchange<'a>>,
+}
+
+/// Where the data of a message go.
+pub enum Store<'a> {
+    /// Into a file, until they are whole.
+    Spool(SpoolWriter),
+    /// To the handler.
+    Handler(Exchange<'a>),
+}
+
+impl Write for Store<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Spool(spool) => spool.write(octets),
+            Self::Handler(exchange) => exchange.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Spool(spool) => spool.flush(),
+            Self::Handler(exchange) => exchange.flush(),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -35,6 +62,7 @@ impl<'a> Session<'a> {
             peer,
             connection,
             header: None,
+            exchange: None,
         }
     }
 
@@ -65,10 +93,19 @@ impl<'a> Session<'a> {
             return Ok(HeadersAnswer::Defer(NO_TIME, text.into()));
         };
         let mut counting = self.counting(stranger, say);
-        let answer = self.server.handlers.check(&header, &mut counting);
-        let over = counting.over;
+        let answer = match &self.server.behind {
+            Behind::EachOnce(handlers) => handlers
+                .check(&header, &mut counting)
+                .map(|answer| (answer, None)),
+            Behind::Staying(stream) => stream.check(&header, message.deadline(), &mut counting),
+        };
+        if counting.over {
+            return Ok(too_many_unknown());
+        }
+        let (answer, exchange) = answer?;
+        self.exchange = exchange;
         self.header = Some(header);
-        if over { Ok(too_many_unknown()) } else { answer }
+        Ok(answer)
     }
 
     /// As whom a peer is counted that asks for unknown recipients: the name in
@@ -101,8 +138,8 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Service for Session<'_> {
-    type Store = SpoolWriter;
+impl<'a> Service for Session<'a> {
+    type Store = Store<'a>;
 
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
         self.connection.begin();
@@ -126,28 +163,34 @@ impl Service for Session<'_> {
             .emit();
     }
 
-    fn store(&mut self, message: &Accepted) -> io::Result<SpoolWriter> {
-        message_file(self.header.as_ref().unwrap_or_else(|| message.header()))
+    fn store(&mut self, message: &Accepted) -> io::Result<Store<'a>> {
+        if let Some(exchange) = self.exchange.take() {
+            return Ok(Store::Handler(exchange));
+        }
+        let header = self.header.as_ref().unwrap_or_else(|| message.header());
+        message_file(header).map(Store::Spool)
     }
 
-    fn deliver(&mut self, message: &Accepted, data: SpoolWriter, say: &mut dyn Say) -> Outcome {
-        let file = match data.finish() {
-            Ok(file) => file,
-            Err(error) => {
-                log::error("cannot-store")
-                    .field("digest", message.header().digest())
-                    .field("error", error)
-                    .emit();
-                return Ok(DataAnswer::Partial);
-            }
-        };
-        let header = self.header.take();
-        let header = header.as_ref().unwrap_or_else(|| message.header());
+    fn deliver(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
         let mut counting = self.counting(self.stranger(message), say);
-        let outcome = self
-            .server
-            .handlers
-            .deliver(header, file, message.deadline(), &mut counting);
+        let outcome = match (data, &self.server.behind) {
+            (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
+            (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
+                Ok(file) => {
+                    let header = self.header.as_ref().unwrap_or_else(|| message.header());
+                    handlers.deliver(header, file, message.deadline(), &mut counting)
+                }
+                Err(error) => {
+                    log::error("cannot-store")
+                        .field("digest", message.header().digest())
+                        .field("error", error)
+                        .emit();
+                    Ok(DataAnswer::Partial)
+                }
+            },
+            // Who stays has said that it takes the message, or it is not accepted.
+            (Store::Spool(_), Behind::Staying(_)) => Ok(DataAnswer::Partial),
+        };
         let outcome = match (counting.over, outcome) {
             // Who was not named may be there or not.
             (true, Ok(_)) => Ok(DataAnswer::Partial),
@@ -160,6 +203,7 @@ impl Service for Session<'_> {
 
     fn goes_on(&mut self) -> bool {
         self.header = None;
+        self.exchange = None;
         self.connection.goes_on()
     }
 }
@@ -178,16 +222,31 @@ struct Counting<'s> {
     over: bool,
 }
 
-impl Say for Counting<'_> {
-    fn line(&mut self, line: &str) {
+impl Counting<'_> {
+    /// Whether a line is passed on.
+    fn passes(&mut self, line: &str) -> bool {
         if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {
             let now = Instant::now();
             self.over |= self.strangers.is_over(&self.stranger, now);
             if self.over {
-                return;
+                return false;
             }
             self.strangers.count(&self.stranger, now);
         }
-        self.say.line(line);
+        true
+    }
+}
+
+impl Say for Counting<'_> {
+    fn line(&mut self, line: &str) {
+        if self.passes(line) {
+            self.say.line(line);
+        }
+    }
+
+    fn line_before_another(&mut self, line: &str) {
+        if self.passes(line) {
+            self.say.line_before_another(line);
+        }
     }
 }

@@ -9,7 +9,9 @@ mod messages;
 mod rules;
 mod shut_out;
 mod sockets;
+mod staying;
 mod stopping;
+mod streamed;
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,6 +40,13 @@ impl Place {
         let place = Place::new();
         place.set("check", place.script(check));
         place.set("handler", place.script(handler));
+        place
+    }
+
+    /// With a shell script for a handler that stays.
+    fn staying(script: &str) -> Place {
+        let place = Place::new();
+        place.set("stream", place.script(script));
         place
     }
 

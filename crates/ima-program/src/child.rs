@@ -20,14 +20,19 @@
 //! whatever our size), and waited for with poll(2) on its stdout and a pidfd:
 //! there is no thread and no signal handler. `SIGCHLD` must not be ignored,
 //! or a child's exit code is lost, and counts as unfinished.
+//!
+//! A [`Lasting`] child is one that is asked more than once: its stdin is a pipe.
 
+mod lasting;
 mod left;
 mod lines;
+pub mod orphans;
 mod watched;
 
 use crate::exit::Exit;
 use crate::log;
 use crate::program::{LocateError, locate};
+pub use lasting::{Lasting, Room};
 use lines::Lines;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -43,6 +48,9 @@ use watched::{CHUNK, Watched};
 /// itself (it hangs in the kernel, or belongs to another user) and reaped when
 /// the next one is started.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Octets of output that count, in the handler contract.
+const MAX_OUTPUT: usize = 1 << 20;
 
 /// What to run.
 #[derive(Debug)]
@@ -89,7 +97,7 @@ impl Limits {
         Self {
             deadline,
             max_line: 4096,
-            max_output: 1 << 20,
+            max_output: MAX_OUTPUT,
         }
     }
 }
@@ -187,6 +195,7 @@ impl Command {
             deadline: limits.deadline,
             last_tick: Instant::now(),
             exit: Exit::Unfinished,
+            ends_with_line: false,
         })
     }
 }
@@ -210,6 +219,8 @@ pub struct Running {
     deadline: Instant,
     last_tick: Instant,
     exit: Exit,
+    /// Whether what has no LF behind it is no line, however the child ends.
+    ends_with_line: bool,
 }
 
 impl Running {
@@ -281,7 +292,8 @@ impl Running {
         match child.wait() {
             Ok(status) => {
                 self.exit = Exit::from_status(status);
-                self.lines.end(status.code().is_some());
+                self.lines
+                    .end(status.code().is_some() && !self.ends_with_line);
             }
             Err(error) => {
                 log::error("child-status-lost")

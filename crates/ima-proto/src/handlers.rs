@@ -1,6 +1,11 @@
 //! The commands behind a receiver: `check` and `handler` of the configuration,
-//! ima-handler(7). server-receive runs them for its peers, server-send-mail for
-//! its own hosts.
+//! which are run for each message, and `stream`, which stays, ima-handler(7).
+//! server-receive runs them for its peers, server-send-mail the first two for its
+//! own hosts.
+
+mod exchange;
+mod kept;
+mod stream;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,7 +21,9 @@ use ima_program::child::{Command, Event, Limits, Running};
 use ima_program::spool::{SpoolWriter, Spooled};
 use ima_program::{Exit, log};
 
+pub use exchange::Exchange;
 pub use ima_program::child::Group;
+pub use stream::{Stream, default_stream};
 
 use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
 
@@ -28,6 +35,8 @@ pub const ALIVE: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_secs(1);
 /// What DEFER says where `check` does not: seconds.
 const DEFER: u64 = 300;
+/// And what, where the fault is ours.
+const A_FAULT: &str = "a fault here; try again later";
 
 /// `check`, where the configuration names none.
 #[must_use]
@@ -77,10 +86,7 @@ impl Handlers {
                 .field("digest", header.digest())
                 .field("error", ima_program::report::chain(error))
                 .emit();
-            Ok(HeadersAnswer::Defer(
-                DEFER,
-                "a fault here; try again later".into(),
-            ))
+            Ok(HeadersAnswer::Defer(DEFER, A_FAULT.into()))
         };
         let stdin = match header_file(header) {
             Ok(stdin) => stdin,
@@ -121,11 +127,8 @@ impl Handlers {
                 Exit::Done,
                 Some(answer @ (HeadersAnswer::AcceptParts(_) | HeadersAnswer::Redirect(_))),
             ) => {
-                log::warn("check-answer-not-supported")
-                    .field("digest", header.digest())
-                    .field("answer", answer)
-                    .emit();
-                HeadersAnswer::Defer(DEFER, "a fault here; try again later".into())
+                not_supported(header, &answer);
+                HeadersAnswer::Defer(DEFER, A_FAULT.into())
             }
             (Exit::Refused, _) if unknown => {
                 HeadersAnswer::Reject(Keyword::Recipient, "no such recipient here".into())
@@ -223,6 +226,14 @@ pub fn message_file(header: &HeaderBlock) -> io::Result<SpoolWriter> {
     let mut writer = Spooled::writer();
     writer.write_all(header.as_bytes())?;
     Ok(writer)
+}
+
+/// An answer that a check may give, and that nobody here can carry out.
+fn not_supported(header: &HeaderBlock, answer: &HeadersAnswer) {
+    log::warn("check-answer-not-supported")
+        .field("digest", header.digest())
+        .field("answer", answer)
+        .emit();
 }
 
 fn header_file(header: &HeaderBlock) -> io::Result<File> {

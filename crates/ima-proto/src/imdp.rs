@@ -25,7 +25,7 @@ pub fn message_time(basic: Duration, octets: u64) -> Duration {
 }
 
 /// Begins an information line.
-const INFORMATION: &str = "+ ";
+pub(crate) const INFORMATION: &str = "+ ";
 
 #[cfg(test)]
 mod tests;

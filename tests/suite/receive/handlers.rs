@@ -16,8 +16,9 @@ fn answer(place: &Place, server: &Server, text: &str) -> (Vec<String>, Duration)
     (answer, begin.elapsed())
 }
 
-fn peak_kib(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+/// The most memory that a process has had.
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -25,7 +26,7 @@ fn peak_kib(server: &Server) -> u64 {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-fn is_gone(pid: &str) -> bool {
+pub fn is_gone(pid: &str) -> bool {
     // Whoever adopts it may take its time to reap it.
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
@@ -80,7 +81,7 @@ fn lines_without_an_end_take_no_memory() {
     let (answer, _) = answer(&place, &server, "Hello\n");
     assert_eq!(answer.last().unwrap(), "FAIL");
     assert!(answer.iter().all(|line| line.len() < 4096));
-    let kib = peak_kib(&server);
+    let kib = peak_kib(server.child.id());
     assert!(kib < 64 << 10, "{kib} KiB");
 }
 

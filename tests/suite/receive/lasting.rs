@@ -6,7 +6,8 @@ use super::Place;
 use crate::process::{descriptors, threads};
 use crate::site::{Server, letter, wait_until};
 
-fn children(server: &Server) -> usize {
+/// How many processes a server has started that are not reaped yet.
+pub fn children(server: &Server) -> usize {
     let parent = server.child.id().to_string();
     fs::read_dir("/proc")
         .unwrap()

@@ -167,7 +167,17 @@ fn the_manual_has_the_keys_of_the_examples_and_the_options_of_the_help() {
         "server-post-office.toml",
     ] {
         let example = document(&format!("etc/{name}"));
-        let settings = example.lines().filter(|line| !line.starts_with('#'));
+        // What is commented out is at its default.
+        let is_key = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let settings = example
+            .lines()
+            .filter_map(|line| match line.strip_prefix("# ") {
+                Some(rest) => rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| is_key(key))
+                    .then_some(rest),
+                None => Some(line).filter(|line| !line.starts_with('#')),
+            });
         let keys = settings
             .map(|line| line.split(' ').next().unwrap())
             .filter(|key| !key.is_empty());

@@ -42,6 +42,27 @@ impl Lines {
         }
     }
 
+    /// From here on so many octets count again.
+    pub(super) const fn renew(&mut self, max_output: usize) {
+        self.room = max_output;
+    }
+
+    /// Whether a whole line is here that was not taken yet.
+    pub(super) fn has_line(&self) -> bool {
+        let rest = self.received.get(self.taken..).unwrap_or_default();
+        rest.contains(&b'\n')
+    }
+
+    /// Whether all that was fed has been taken.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.received.len() == self.taken && self.line.is_empty()
+    }
+
+    /// Whether octets were lost since [`Lines::cut`] was last asked.
+    pub(super) const fn has_lost(&self) -> bool {
+        self.cut.octets > 0
+    }
+
     pub(super) fn feed(&mut self, octets: &[u8]) {
         let (counted, lost) = octets.split_at_checked(self.room).unwrap_or((octets, &[]));
         self.room = self.room.saturating_sub(counted.len());

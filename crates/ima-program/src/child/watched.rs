@@ -7,7 +7,7 @@ use rustix::io::{Errno, ioctl_fionbio};
 use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::io::{ErrorKind, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(super) struct Ready {
     pub(super) exited: bool,
     /// Its stdout can be read, or is closed.
     pub(super) output: bool,
+    /// The pipe to its stdin takes octets, or nobody reads them any more.
+    pub(super) room: bool,
 }
 
 #[derive(Debug)]
@@ -67,9 +69,18 @@ impl Watched {
     /// Waits until there is something to do, at most for `time`; may return
     /// earlier with nothing.
     pub(super) fn wait(&self, time: Duration) -> Ready {
-        let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+        self.wait_for(None, time)
+    }
+
+    /// The same, also until the pipe to its stdin has room.
+    pub(super) fn wait_for(&self, input: Option<BorrowedFd<'_>>, time: Duration) -> Ready {
+        let mut fds = Vec::with_capacity(3);
+        fds.push(PollFd::new(&self.pidfd, PollFlags::IN));
         if let Some(output) = &self.output {
             fds.push(PollFd::new(output, PollFlags::IN));
+        }
+        if let Some(input) = input {
+            fds.push(PollFd::from_borrowed_fd(input, PollFlags::OUT));
         }
         let time = Timespec::try_from(time.min(LONGEST_WAIT)).ok();
         if poll(&mut fds, time.as_ref()).is_err() {
@@ -78,7 +89,8 @@ impl Watched {
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         Ready {
             exited: ready.next().unwrap_or(false),
-            output: ready.next().unwrap_or(false),
+            output: self.output.is_some() && ready.next().unwrap_or(false),
+            room: input.is_some() && ready.next().unwrap_or(false),
         }
     }
 

@@ -103,6 +103,12 @@ pub trait Say {
     /// An information line, without its `+ ` and LF.
     fn line(&mut self, line: &str);
 
+    /// The same, where another line or the answer follows at once: it may go out
+    /// with that.
+    fn line_before_another(&mut self, line: &str) {
+        self.line(line);
+    }
+
     /// That the service is at work: `+ alive`.
     fn alive(&mut self) {
         self.line("alive");
@@ -449,11 +455,15 @@ impl<'w, C: Channel> Speaker<'w, C> {
 
 impl<C: Channel> Say for Speaker<'_, C> {
     fn line(&mut self, line: &str) {
+        self.line_before_another(line);
         if self.lost.is_none() {
-            let said = self
-                .wire
-                .write_line(&format!("{INFORMATION}{line}"))
-                .and_then(|()| self.wire.flush(self.within));
+            self.lost = self.wire.flush(self.within).err();
+        }
+    }
+
+    fn line_before_another(&mut self, line: &str) {
+        if self.lost.is_none() {
+            let said = self.wire.write_line(&format!("{INFORMATION}{line}"));
             self.lost = said.err();
         }
     }
