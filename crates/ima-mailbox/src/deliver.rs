@@ -4,18 +4,15 @@
 //!    header block and inline parts in one file, each attachment that the folder
 //!    does not have yet, or has with other octets, in another. Attachments are
 //!    synced, and so is a message of more than 128 KiB. Nothing is visible so far.
-//! 2. A smaller message without attachments, where no quota may forbid it, is linked
-//!    to `messages/DIGEST` now; the file is synced, and then the directory: see
-//!    `early`.
-//! 3. Where the mailbox has a quota, its lock is taken; then the folder's.
-//!    `gone/DIGEST` is there: a duplicate. `messages/DIGEST` is there, and is not
-//!    what step 2 has linked: a duplicate, which is verified and synced; its `add`
-//!    is written once more, since whoever linked it may have died before doing so.
-//! 4. Attachments are linked to `attachments/SHA256` and `messages/DIGEST.N`, and
+//! 2. Where the mailbox has a quota, its lock is taken; then the folder's.
+//!    `gone/DIGEST` is there: a duplicate. `messages/DIGEST` is there: a duplicate,
+//!    which is verified and synced; its `add` is written once more, since whoever
+//!    linked it may have died before doing so.
+//! 3. Attachments are linked to `attachments/SHA256` and `messages/DIGEST.N`, and
 //!    last the message to `messages/DIGEST`. What bears one of these names and is
 //!    damaged is replaced. The message is synced where it is not yet, and then the
 //!    directories.
-//! 5. `add` is appended to the journal, which is synced. The lock is let go.
+//! 4. `add` is appended to the journal, which is synced. The lock is let go.
 //!
 //! Files and directories are synced before the journal is written, so that an `add`
 //! that survives a power cut always has its files. A file is linked first and synced
@@ -24,17 +21,15 @@
 //! power cut leaves under a name without an `add` may be an empty file: whoever finds
 //! such a name reads, verifies and syncs the file before relying on it.
 //!
-//! What fails from step 2 on is taken back; only where the journal cannot be brought
+//! What fails in step 3 or 4 is taken back; only where the journal cannot be brought
 //! back to what it was do the files stay, so that no `add` is ever without them.
 //!
-//! The cost is that of the message: no directory is listed, and of the journal at most
-//! the lines that others wrote meanwhile are read; but with a quota the names and
-//! summaries of the mailbox's folders.
+//! The cost is that of the message: no directory is listed and no journal read, but
+//! with a quota the names and summaries of the mailbox's folders.
 
 mod batch;
 mod block;
 mod common;
-mod early;
 mod incoming;
 mod links;
 mod source;
@@ -89,19 +84,11 @@ impl Folder {
         let stage = Stage::new(&self.tmp, named, Syncing::Each);
         let incoming = Incoming::read(self, stage, header, data, shared)
             .map_err(|error| self.or_removed(error))?;
-        let mut arrival = Arrival::of_now(incoming)?;
+        let arrival = Arrival::of_now(incoming)?;
         let room = self.hold_room()?;
-        if room.is_none() {
-            arrival.early = self
-                .link_early(&arrival.incoming)
-                .map_err(|error| self.or_removed(error))?;
-        }
         let lock = self.lock_exclusively()?;
         let arrivals = slice::from_ref(&arrival);
         let stored = self.store(&lock, arrivals, &[], Giver::Sender, room.as_ref());
-        if stored.is_err() {
-            self.withdraw_early(&lock, &arrival);
-        }
         stored.map(|stored| stored.delivered())
     }
 }

@@ -1,6 +1,7 @@
 //! A folder of a mailbox, open.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +60,14 @@ impl Folder {
             name,
         });
         Self::beneath(root, home)
+    }
+
+    /// Device and inode of its directory, wherever that lies by now; `None` where they
+    /// cannot be found out.
+    #[must_use]
+    pub fn inode(&self) -> Option<(u64, u64)> {
+        let metadata = self.root.as_file().metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
     }
 
     /// The folder whose directory this is.

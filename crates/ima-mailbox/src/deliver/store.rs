@@ -5,7 +5,7 @@ use std::fs::File;
 
 use std::collections::BTreeSet;
 
-use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part, Token};
+use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part};
 use rustix::fs::OFlags;
 
 use super::incoming::Incoming;
@@ -18,16 +18,16 @@ use crate::directory::Directory;
 use crate::durable::Barrier;
 use crate::error::{MailboxError, Step};
 use crate::folder::{Folder, Kept};
-use crate::journal::Journal;
 use crate::name;
 use crate::stage::Staged;
+
+/// Messages of one batch that are there already, up to which each is synced by itself.
+pub(super) const SYNCED_EACH: usize = 16;
 
 /// A message that is staged, and what its folder's journal is to say of it.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) incoming: Incoming,
-    /// It has its name already; the journal's token of before it got it.
-    pub(super) early: Option<Token>,
     /// When it arrived.
     pub(crate) time: DateTime,
     /// The flags that it brings.
@@ -39,7 +39,6 @@ impl Arrival {
     pub(crate) fn of(incoming: Incoming, time: DateTime, flags: BTreeSet<Flag>) -> Self {
         Self {
             incoming,
-            early: None,
             time,
             flags,
         }
@@ -49,7 +48,6 @@ impl Arrival {
     pub(super) fn of_now(incoming: Incoming) -> Result<Self, MailboxError> {
         Ok(Self {
             incoming,
-            early: None,
             time: now()?,
             flags: BTreeSet::new(),
         })
@@ -91,30 +89,28 @@ impl Folder {
         &'a self,
         arrival: &'a Arrival,
         giver: Giver,
-        journal: &Journal,
         links: &mut Links<'a>,
         linked: &mut Linked<'a>,
     ) -> Result<(), MailboxError> {
         let incoming = &arrival.incoming;
         let digest = incoming.digest();
         let name = name::message(digest);
-        let is_early = self.is_early(arrival, journal)?;
         if giver == Giver::Sender && self.gone.holds(&name)? {
-            return match is_early {
-                true => self.messages.remove(&name),
-                false => Ok(()),
-            };
+            return Ok(());
         }
-        let stored = match is_early {
-            true => None,
-            false => self.messages.find_file(&name, OFlags::RDONLY)?,
-        };
+        let stored = self.messages.find_file(&name, OFlags::RDONLY)?;
         self.link_attachments(incoming, stored.is_some(), links)?;
         let octets = match stored {
             Some(file) => {
                 (linked.has_known, linked.has_names) = (true, true);
                 let header_and_inline = self.messages.metadata(&name, &file)?.len();
-                if self.is_whole_and_synced(&name, &file, digest)? {
+                linked.found = linked.found.saturating_add(1);
+                let is_whole = match linked.found > SYNCED_EACH {
+                    // All of them are synced together, before the journal is written.
+                    true => self.is_whole(&name, &file, digest)?,
+                    false => self.is_whole_and_synced(&name, &file, digest)?,
+                };
+                if is_whole {
                     // Its transport fields may be others.
                     header_and_inline.saturating_add(incoming.attached_octets())
                 } else {
@@ -125,14 +121,12 @@ impl Folder {
                 }
             }
             None => {
-                if !is_early {
-                    let message = &incoming.message;
-                    let copy = links.add_or_copy(&self.messages, &name, message, incoming)?;
-                    if incoming.is_synced_late && copy.is_none() {
-                        linked.unsynced.push(message);
-                    }
+                let message = &incoming.message;
+                let copy = links.add_or_copy(&self.messages, &name, message, incoming)?;
+                if incoming.is_synced_late && copy.is_none() {
+                    linked.unsynced.push(message);
                 }
-                linked.has_names |= !is_early;
+                linked.has_names = true;
                 linked.new = linked.new.saturating_add(1);
                 linked.octets = linked.octets.saturating_add(incoming.octets());
                 incoming.octets()
@@ -156,9 +150,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether a file in `messages/` is that message; then it is on the disk too:
-    /// whoever linked it may have died before.
-    fn is_whole_and_synced(
+    /// Whether a file in `messages/` is that message.
+    fn is_whole(
         &self,
         name: &str,
         file: &File,
@@ -166,7 +159,18 @@ impl Folder {
     ) -> Result<bool, MailboxError> {
         let reading = file.try_clone();
         let reading = reading.map_err(|e| self.messages.fault(Step::Open, name, e))?;
-        if !is_whole_message(&self.messages.path().join(name), reading, digest) {
+        let path = self.messages.path().join(name);
+        Ok(is_whole_message(&path, reading, digest))
+    }
+
+    /// The same; then it is on the disk too: whoever linked it may have died before.
+    fn is_whole_and_synced(
+        &self,
+        name: &str,
+        file: &File,
+        digest: MessageDigest,
+    ) -> Result<bool, MailboxError> {
+        if !self.is_whole(name, file, digest)? {
             return Ok(false);
         }
         Barrier::File

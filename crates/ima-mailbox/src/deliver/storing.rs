@@ -5,8 +5,9 @@ use ima_message::{Entry, MessageDigest};
 
 use super::Delivered;
 use super::links::Links;
-use super::store::{Arrival, Giver};
-use crate::error::MailboxError;
+use super::store::{Arrival, Giver, SYNCED_EACH};
+use crate::durable::Barrier;
+use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::journal::{Journal, Written};
 use crate::lock::Lock;
@@ -47,6 +48,8 @@ pub(super) struct Linked<'a> {
     pub(super) has_known: bool,
     /// Whether some name may not be on the disk yet.
     pub(super) has_names: bool,
+    /// Files that were there before.
+    pub(super) found: usize,
     /// Files that have their names and are to be synced.
     pub(super) unsynced: Vec<&'a Staged>,
 }
@@ -114,8 +117,7 @@ impl Folder {
         }
         let mut links = Links::default();
         let mut each = arrivals.iter();
-        if let Err(error) =
-            each.try_for_each(|one| self.link(one, giver, &journal, &mut links, &mut linked))
+        if let Err(error) = each.try_for_each(|one| self.link(one, giver, &mut links, &mut linked))
         {
             links.remove();
             return Err(error);
@@ -171,6 +173,12 @@ impl Storing<'_> {
             .unsynced
             .iter()
             .try_for_each(|file| file.sync())?;
+        let messages = &self.folder.messages;
+        if self.linked.found > SYNCED_EACH {
+            Barrier::FileSystem
+                .sync(&**messages)
+                .map_err(|e| messages.fault(Step::Sync, "", e))?;
+        }
         if self.has_attachments {
             self.folder.attachments.sync()?;
         }
