@@ -66,9 +66,10 @@ impl Current {
 
 impl Known {
     fn read(option: Option<&Path>) -> Result<Self, Failure> {
+        // What changes while it is read counts as changed.
+        let now = SystemTime::now();
         let setup = Setup::load(option)?;
         let stamps: Option<Vec<_>> = setup.files.iter().map(|file| Stamp::of(file)).collect();
-        let now = SystemTime::now();
         let stamps = stamps.filter(|stamps| stamps.iter().all(|stamp| stamp.is_settled(now)));
         Ok(Self {
             setup,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ima_mailbox::{Delivered, Folder, MailboxError, PathTarget, deliver_to_paths};
@@ -77,17 +78,41 @@ pub(crate) fn deliver_to_all(
     targets: &[Target<'_>],
     mut data: &mut dyn Read,
 ) -> io::Result<Vec<HandlerLine>> {
-    let places = targets.iter().map(|target| PathTarget {
-        path: target.path,
-        folder: target.folder,
-        header: &target.header,
-    });
+    let before: Vec<_> = targets.iter().map(|target| inode(target.path)).collect();
+    let places = targets
+        .iter()
+        .zip(&before)
+        .map(|(target, inode)| PathTarget {
+            path: target.path,
+            folder: target.folder.filter(|folder| folder.inode() == *inode),
+            header: &target.header,
+        });
     let delivered = deliver_to_paths(&places.collect::<Vec<_>>(), data);
     io::copy(&mut data, &mut io::sink())?;
-    let told = targets.iter().zip(delivered);
-    Ok(told
-        .map(|(target, outcome)| target.answer(outcome))
-        .collect())
+    let told = targets.iter().zip(before).zip(delivered);
+    let told = told.map(|((target, before), outcome)| match outcome {
+        // The sender gives it to the one that is there now, too.
+        Ok(_) if inode(target.path) != before => {
+            log_moved(target.path, target.recipient);
+            cannot_take(target.recipient)
+        }
+        outcome => target.answer(outcome),
+    });
+    Ok(told.collect())
+}
+
+/// Device and inode of what is at a path; None where nothing is.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Says that an inbox was put elsewhere while a message was on its way into it.
+fn log_moved(path: &Path, recipient: &Address) {
+    log::warn("inbox-moved")
+        .field("recipient", recipient)
+        .field("inbox", path.display())
+        .emit();
 }
 
 impl Target<'_> {

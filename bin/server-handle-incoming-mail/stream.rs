@@ -111,7 +111,7 @@ fn message(
                 "DATA, as long as announced, or ABORT comes after ACCEPT".into(),
             ));
         }
-        None => return Err(End::Broken("it ends within a message".into())),
+        None => return Err(End::InOrder),
     }
     let mut data = questions.octets(header.size());
     deliver(&plan, header, setup, &mut data, answers)

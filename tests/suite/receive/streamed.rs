@@ -8,7 +8,7 @@ use super::handlers::{is_gone, peak_kib};
 use super::lasting::children;
 use crate::peer::{Cut, split};
 use crate::process::descriptors;
-use crate::site::{Server, letter, letter_octets, letter_with, wait_until};
+use crate::site::{Server, code, letter, letter_octets, letter_with, run, stderr, wait_until};
 
 /// The process ids of a server's children.
 fn handlers(server: &Server) -> Vec<u32> {
@@ -109,6 +109,59 @@ fn a_peer_that_breaks_off_leaves_nothing_and_the_next_message_is_taken() {
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
     assert_eq!(place.b.messages("bob").len(), 1);
     assert!(!server.log.text().contains("not-delivered"));
+}
+
+/// Between the answer and the data, and while they come, an administrator puts the
+/// mailbox elsewhere: whoever is told OK is in the one that is there now.
+#[test]
+fn a_mailbox_that_is_put_elsewhere_meanwhile_takes_no_mail() {
+    let place = Place::new();
+    let server = place.b.start();
+    let inbox = place.b.inbox("bob");
+    let mailbox = inbox.parent().unwrap();
+    let aside = mailbox.with_extension("old");
+    let is_put_elsewhere = || {
+        let _ = fs::remove_dir_all(&aside);
+        fs::rename(mailbox, &aside).unwrap();
+        fs::create_dir(mailbox).unwrap();
+        let made = run("ima-mailbox", &["create".as_ref(), inbox.as_os_str()], b"");
+        assert_eq!(code(&made), 0, "{}", stderr(&made));
+    };
+    let small = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    assert_eq!(peer.headers(&small), ["ACCEPT"]);
+    is_put_elsewhere();
+    assert_eq!(peer.data(&small), ["+ OK bob@b.test", "OK"]);
+    assert_eq!(place.b.messages("bob").len(), 1);
+
+    let size = 2_000_000;
+    let large = letter(&["bob@b.test"], &"x".repeat(size));
+    let (_, data) = split(&large);
+    assert_eq!(peer.headers(&large), ["ACCEPT"]);
+    let (first, last) = data.split_at(size - 1000);
+    peer.send(&[format!("DATA {size}\n").as_bytes(), first].concat());
+    let tmp = inbox.join("tmp");
+    let begun = || {
+        let handlers = handlers(&server);
+        let opened = handlers.iter().flat_map(|pid| {
+            fs::read_dir(format!("/proc/{pid}/fd"))
+                .into_iter()
+                .flatten()
+        });
+        let names = opened.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        names
+            .into_iter()
+            .any(|name| name.starts_with(&tmp) && name != tmp)
+    };
+    wait_until("the beginning of the message", begun);
+    is_put_elsewhere();
+    peer.send(last);
+    let said = peer.answer();
+    assert_eq!(said.last().unwrap(), "PARTIAL", "{said:?}");
+    assert!(said[0].starts_with("+ DEFER bob@b.test "), "{said:?}");
+    assert!(server.log.text().contains("event=inbox-moved"));
+    assert_eq!(place.dial(&server).deliver(&large), "OK");
+    assert_eq!(place.b.messages("bob").len(), 1);
 }
 
 #[test]

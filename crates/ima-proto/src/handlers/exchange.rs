@@ -36,7 +36,8 @@ enum Hand<'s> {
 }
 
 impl<'s> Exchange<'s> {
-    pub(super) fn new(talk: Talk<'s>, octets: u64, deadline: Instant) -> Self {
+    pub(super) fn new(mut talk: Talk<'s>, octets: u64, deadline: Instant) -> Self {
+        talk.renew(deadline);
         Self {
             hand: Hand::In(Box::new(talk)),
             deadline,

@@ -24,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const MESSAGES: u32 = 1000;
 /// How long one may take to end in order. Then it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
+/// So many may be about to end. What is more is killed.
+const MOST_ENDING: usize = 1000;
 /// How often those at rest are looked after.
 const LOOK: Duration = Duration::from_secs(1);
 /// The stack of the thread that does it.
@@ -164,7 +166,7 @@ impl Kept {
         if !process.is_running() {
             return dismiss(process);
         }
-        let rested = Rested {
+        let mut rested = Rested {
             process,
             messages: messages.saturating_add(1),
         };
@@ -175,8 +177,11 @@ impl Kept {
         }
         if rested.messages < MESSAGES && state.idle.len() < FEW {
             state.idle.push((Instant::now(), rested));
-        } else if state.ending.len() < FEW {
+        } else if state.ending.len() < MOST_ENDING {
+            // It ends while others do.
+            rested.process.close();
             state.ending.push(rested);
+            self.changed.notify_one();
         } else {
             drop(state);
             return drop(rested);
