@@ -39,16 +39,27 @@ fn cut_at_any_octet_of_the_answers_it_goes_on_and_fetches_nothing_twice() {
     let expected: Vec<_> = ["inbox", "archive"]
         .map(|name| contents(&place.mail().join(name)))
         .into();
-    let total: usize = whole
+    let told: Vec<u8> = whole
         .answered()
         .iter()
-        .map(|line| crate::peer::office::answer(&folders, &|_, said| said, line).len())
-        .sum();
-    assert!(total > 2000, "{total}");
-    for (number, octets) in octets(total).enumerate() {
+        .flat_map(|line| crate::peer::office::answer(&folders, &|_, said| said, line))
+        .collect();
+    assert!(told.len() > 2000, "{}", told.len());
+    for (number, octets) in octets(told.len()).enumerate() {
         let cut = (octets, CUTS[number % CUTS.len()]);
-        cut_and_go_on(&place, &identity, &folders, cut, &expected);
+        let come = come_whole(&folders, &told[..octets]);
+        cut_and_go_on(&place, &identity, &folders, cut, (&expected, &come));
     }
+}
+
+/// The messages, but for their attachments, that are in what a server has said.
+fn come_whole(folders: &[Folder], said: &[u8]) -> BTreeSet<String> {
+    let letters = folders.iter().flat_map(|folder| &folder.letters);
+    let come = letters.filter(|letter| {
+        let mut places = said.windows(letter.body.len());
+        places.any(|place| place == letter.body)
+    });
+    come.map(|letter| letter.digest.to_string()).collect()
 }
 
 fn cut_and_go_on(
@@ -56,7 +67,7 @@ fn cut_and_go_on(
     identity: &Identity,
     folders: &[Folder],
     cut: (usize, Cut),
-    expected: &[Contents],
+    (expected, come): (&[Contents], &BTreeSet<String>),
 ) {
     fs::remove_dir_all(place.mail()).unwrap();
     let office = Office::start_cut(identity, folders, |_, said| said, &[cut]);
@@ -80,6 +91,19 @@ fn cut_and_go_on(
         .collect();
 
     place.fetch_well(office.address);
+    let again = office.lines()[before..].to_vec();
+    let is_first = again.iter().any(|line| line.ends_with(" messages"));
+    assert!(
+        !is_first || (stored.is_empty() && kept.is_empty()),
+        "{cut:?}: all of it again"
+    );
+    // A reset throws away what the other has not read: what had come, only what lies
+    // here can tell.
+    let is_read = !matches!(cut.1, Cut::Reset);
+    assert!(
+        !(is_read && is_first) || come.is_empty(),
+        "{cut:?}: {come:?} again"
+    );
     for (name, expected) in ["inbox", "archive"].iter().zip(expected) {
         assert!(
             contents(&place.mail().join(name)) == *expected,
@@ -87,11 +111,12 @@ fn cut_and_go_on(
         );
     }
     assert_eq!(place.partials(), [""; 0], "{cut:?}");
-    for line in &office.lines()[before..] {
+    for line in &again {
         let words: Vec<_> = line.split(' ').collect();
         match words[..] {
             ["FETCH", _, digest] => {
                 assert!(!stored.contains(digest), "{cut:?}: {line}, and it is there");
+                assert!(!(is_read && come.contains(digest)), "{cut:?}: {line} again");
                 let begun = format!("{digest}.message");
                 let body = sizes.get(&begun).copied().unwrap_or(0);
                 assert!(
@@ -105,9 +130,7 @@ fn cut_and_go_on(
             }
             _ => continue,
         }
-        // A reset throws away what the other has not read: what had come, only what
-        // lies here can tell.
-        let is_told = !matches!(cut.1, Cut::Reset) && first.contains(line);
+        let is_told = is_read && first.contains(line);
         assert!(!is_told, "{cut:?}: {line} again");
     }
     // Of an attachment that was cut, only the rest was asked for.
