@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ima_mailbox::OpenFolders;
 use ima_message::{HandlerLine, HeaderBlock};
 use ima_program::exit::Exit;
 use ima_route::Action;
@@ -13,7 +14,7 @@ use crate::plan::{CROWD, Plan, recipients_of};
 /// A line, with its LF, for each recipient that cannot be served; and what that
 /// means for the message: nothing stands against it, nobody has an address, or a
 /// fault of ours.
-pub(crate) fn check(plan: &Plan, header: &HeaderBlock) -> (String, Exit) {
+pub(crate) fn check(plan: &Plan, header: &HeaderBlock, open: &mut OpenFolders) -> (String, Exit) {
     let mut lines = String::new();
     if !plan.unknown.is_empty() {
         for recipient in &plan.unknown {
@@ -21,7 +22,7 @@ pub(crate) fn check(plan: &Plan, header: &HeaderBlock) -> (String, Exit) {
         }
         return (lines, Exit::Refused);
     }
-    let full = recipients_of(plan, &cannot_take(plan, header));
+    let full = recipients_of(plan, &cannot_take(plan, header, open));
     let deferred = plan.faulty.iter().map(not_looked_up);
     for line in deferred.chain(full.iter().map(inbox::cannot_take)) {
         lines += &format!("{line}\n");
@@ -34,7 +35,7 @@ pub(crate) fn check(plan: &Plan, header: &HeaderBlock) -> (String, Exit) {
 }
 
 /// The groups that have an inbox which cannot take the message.
-fn cannot_take(plan: &Plan, header: &HeaderBlock) -> HashSet<usize> {
+fn cannot_take(plan: &Plan, header: &HeaderBlock, open: &mut OpenFolders) -> HashSet<usize> {
     let full = plan.places.iter().filter(|place| {
         let Action::Inbox { path, .. } = &place.destination.action else {
             return false;
@@ -43,7 +44,7 @@ fn cannot_take(plan: &Plan, header: &HeaderBlock) -> HashSet<usize> {
             inbox::log_missing(path, &place.written);
             return true;
         }
-        let Some(folder) = inbox::can_take(path, &place.written, header) else {
+        let Some(folder) = inbox::can_take(path, &place.written, header, open) else {
             return true;
         };
         if plan.places.len() <= CROWD {

@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use ima_mailbox::{Delivered, Folder, MailboxError, PathTarget, deliver_to_paths};
+use ima_mailbox::{Delivered, Folder, MailboxError, OpenFolders, PathTarget, deliver_to_paths};
 use ima_message::{Address, HandlerLine, HeaderBlock, MessageDigest};
 use ima_program::{log, report};
 
@@ -49,12 +50,13 @@ pub(crate) fn log_missing(path: &Path, recipient: &Address) {
 }
 
 /// Asks an inbox whether it could take the message: the inbox, where it can.
-pub(crate) fn can_take(path: &Path, recipient: &Address, header: &HeaderBlock) -> Option<Folder> {
-    let asked = Folder::open(path).and_then(|folder| {
-        folder.can_deliver(header)?;
-        Ok(folder)
-    });
-    asked
+pub(crate) fn can_take(
+    path: &Path,
+    recipient: &Address,
+    header: &HeaderBlock,
+    open: &mut OpenFolders,
+) -> Option<Arc<Folder>> {
+    open.that_can_take(path, header)
         .inspect_err(|error| log_failure(path, recipient, error))
         .ok()
 }
@@ -84,7 +86,9 @@ pub(crate) fn deliver_to_all(
         .zip(&before)
         .map(|(target, inode)| PathTarget {
             path: target.path,
-            folder: target.folder.filter(|folder| folder.inode() == *inode),
+            folder: target
+                .folder
+                .filter(|folder| Some(folder.inode()) == *inode),
             header: &target.header,
         });
     let delivered = deliver_to_paths(&places.collect::<Vec<_>>(), data);

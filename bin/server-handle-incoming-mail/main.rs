@@ -22,6 +22,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use ima_mailbox::OpenFolders;
 use ima_program::exit::Exit;
 use ima_program::{log, report};
 
@@ -54,7 +55,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     if args.check {
         let header = message::read_header(args.file())?;
         let plan = Plan::new(&setup.table, &header)?;
-        let (lines, exit) = check::check(&plan, &header);
+        let (lines, exit) = check::check(&plan, &header, &mut OpenFolders::default());
         let mut stdout = io::stdout();
         let written = stdout
             .write_all(lines.as_bytes())

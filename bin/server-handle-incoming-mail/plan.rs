@@ -44,7 +44,7 @@ pub(crate) struct Place {
     pub(crate) missing: bool,
     /// An inbox that was opened to ask whether it can take the message: it need
     /// not be opened again for that.
-    pub(crate) folder: OnceLock<Folder>,
+    pub(crate) folder: OnceLock<Arc<Folder>>,
 }
 
 /// So many inboxes are kept open from the check to the delivery at most.

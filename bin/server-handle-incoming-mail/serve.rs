@@ -196,7 +196,7 @@ fn target<'p>(place: &'p Place, headers: &'p Headers<'_>) -> Result<Target<'p>, 
         Action::Inbox { path, .. } if !place.missing => Ok(Target {
             path,
             recipient,
-            folder: place.folder.get(),
+            folder: place.folder.get().map(|folder| &**folder),
             header: headers.of(&place.written),
             digest: headers.digest(),
         }),

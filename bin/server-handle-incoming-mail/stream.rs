@@ -7,6 +7,7 @@ mod questions;
 use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
 
+use ima_mailbox::OpenFolders;
 use ima_message::HeaderBlock;
 use ima_program::child::orphans;
 use ima_program::exit::Exit;
@@ -61,8 +62,9 @@ pub(crate) fn serve(config: Option<PathBuf>) -> Exit {
         }
     };
     let mut current = Current::new(config);
+    let mut open = OpenFolders::default();
     loop {
-        match message(&mut questions, &mut answers, &mut current) {
+        match message(&mut questions, &mut answers, &mut current, &mut open) {
             Ok(()) => {}
             Err(End::InOrder | End::LeftBehind) => return Exit::Done,
             Err(End::Drop) => return Exit::Drop,
@@ -79,6 +81,7 @@ fn message(
     questions: &mut Questions,
     answers: &mut Answers,
     current: &mut Current,
+    open: &mut OpenFolders,
 ) -> Result<(), End> {
     let header = match questions.next()? {
         None => return Err(End::InOrder),
@@ -92,7 +95,7 @@ fn message(
             return Ok(answers.finish(&refusal(&failure))?);
         }
     };
-    let (lines, exit) = check::check(&plan, &header);
+    let (lines, exit) = check::check(&plan, &header, open);
     answers.write_lines(&lines)?;
     match exit {
         Exit::Done => answers.finish("ACCEPT")?,

@@ -159,6 +159,14 @@ impl MailboxError {
     }
 
     /// A failed system call as an error.
+    /// Whether disk, inodes or a quota are short.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota { .. } | Self::Full { .. } | Self::NoInodes { .. }
+        )
+    }
+
     pub(crate) fn io(step: Step, path: &Path, source: impl Into<io::Error>) -> Self {
         Self::Io {
             step,

@@ -34,6 +34,7 @@ pub struct Folder {
     pub(crate) tmp: Arc<Directory>,
     /// `None` only where it is the root of a file system.
     pub(crate) home: Option<Home>,
+    inode: (u64, u64),
 }
 
 /// What stands in `attachments/` under an attachment's digest.
@@ -62,18 +63,18 @@ impl Folder {
         Self::beneath(root, home)
     }
 
-    /// Device and inode of its directory, wherever that lies by now; `None` where they
-    /// cannot be found out.
+    /// Device and inode of its directory, wherever that lies by now.
     #[must_use]
-    pub fn inode(&self) -> Option<(u64, u64)> {
-        let metadata = self.root.as_file().metadata().ok()?;
-        Some((metadata.dev(), metadata.ino()))
+    pub fn inode(&self) -> (u64, u64) {
+        self.inode
     }
 
     /// The folder whose directory this is.
     pub(crate) fn beneath(root: Directory, home: Option<Home>) -> Result<Self, MailboxError> {
         let directory = |name| root.directory(name);
+        let metadata = root.metadata("", root.as_file())?;
         Ok(Self {
+            inode: (metadata.dev(), metadata.ino()),
             messages: Arc::new(directory(name::MESSAGES)?),
             attachments: Arc::new(directory(name::ATTACHMENTS)?),
             gone: directory(name::GONE)?,
@@ -97,11 +98,27 @@ impl Folder {
 
     fn forecast(&self, octets: u64) -> Result<(), MailboxError> {
         self.refuse_foreign_root()?;
+        self.refuse_lack_of_room(octets)?;
+        for directory in [&self.messages, &self.attachments, &self.tmp] {
+            let wanted = Access::WRITE_OK | Access::EXEC_OK;
+            match fs::accessat(&**directory, ".", wanted, AtFlags::EACCESS) {
+                Ok(()) => {}
+                Err(Errno::ROFS) => return Err(self.read_only()),
+                Err(e) => return Err(directory.fault(Step::Write, "", e)),
+            }
+        }
+        self.root.file(name::LOCK, OFlags::RDWR)?;
+        let journal = self.root.file(name::JOURNAL, OFlags::RDWR)?;
+        Journal::from_file(&self.root, journal).map(|_| ())
+    }
+
+    /// Disk, inodes and the mailbox's quota.
+    fn refuse_lack_of_room(&self, octets: u64) -> Result<(), MailboxError> {
         let path = || self.root.path().to_owned();
         let space = retry_on_intr(|| fs::fstatvfs(&*self.tmp))
             .map_err(|e| self.tmp.fault(Step::Open, "", e))?;
         if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
-            return Err(MailboxError::ReadOnly(path()));
+            return Err(self.read_only());
         }
         let needed = octets.saturating_add(RESERVE_OCTETS);
         let free = space.f_bavail.saturating_mul(space.f_frsize);
@@ -120,20 +137,14 @@ impl Folder {
                 free: space.f_favail,
             });
         }
-        for directory in [&self.messages, &self.attachments, &self.tmp] {
-            let wanted = Access::WRITE_OK | Access::EXEC_OK;
-            match fs::accessat(&**directory, ".", wanted, AtFlags::EACCESS) {
-                Ok(()) => {}
-                Err(Errno::ROFS) => return Err(MailboxError::ReadOnly(path())),
-                Err(e) => return Err(directory.fault(Step::Write, "", e)),
-            }
+        match self.room()? {
+            Some(room) => room.refuse_beyond(octets),
+            None => Ok(()),
         }
-        if let Some(room) = self.room()? {
-            room.refuse_beyond(octets)?;
-        }
-        self.root.file(name::LOCK, OFlags::RDWR)?;
-        self.root.file(name::JOURNAL, OFlags::RDWR)?;
-        Journal::open(&self.root).map(|_| ())
+    }
+
+    fn read_only(&self) -> MailboxError {
+        MailboxError::ReadOnly(self.root.path().to_owned())
     }
 
     /// As [`Folder::can_take`], for a message that its sender brings: one that is
@@ -142,11 +153,17 @@ impl Folder {
     /// # Errors
     /// The fault for which it could not be delivered.
     pub fn can_deliver(&self, header: &HeaderBlock) -> Result<(), MailboxError> {
-        let name = name::message(header.digest());
-        match self.gone.status(&name)?.is_some() {
-            true => self.can_take(0),
-            false => self.can_store(header),
-        }
+        let is_known = || self.knows(header);
+        with_room(header, is_known, |octets| self.can_take(octets))
+    }
+
+    /// As [`Folder::can_deliver`], for a folder of which all but the room is known.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn has_room_for(&self, header: &HeaderBlock) -> Result<(), MailboxError> {
+        let is_known = || self.knows(header);
+        with_room(header, is_known, |octets| self.refuse_lack_of_room(octets))
     }
 
     /// As [`Folder::can_take`], for a message that the folder's user puts there: one
@@ -155,11 +172,20 @@ impl Folder {
     /// # Errors
     /// The fault for which it could not be stored.
     pub fn can_store(&self, header: &HeaderBlock) -> Result<(), MailboxError> {
-        let name = name::message(header.digest());
-        match self.messages.status(&name)?.is_some() {
-            true => self.can_take(0),
-            false => self.can_take((header.as_bytes().len() as u64).saturating_add(header.size())),
-        }
+        let is_known = || self.holds(header);
+        with_room(header, is_known, |octets| self.can_take(octets))
+    }
+
+    /// Whether a message is here.
+    fn holds(&self, header: &HeaderBlock) -> Result<bool, MailboxError> {
+        let status = self.messages.status(name::message(header.digest()))?;
+        Ok(status.is_some())
+    }
+
+    /// Whether it is here, or was deleted in the last days.
+    fn knows(&self, header: &HeaderBlock) -> Result<bool, MailboxError> {
+        let removed = self.gone.status(name::message(header.digest()))?;
+        Ok(removed.is_some() || self.holds(header)?)
     }
 
     /// A message's header block and inline parts, open for reading; `None` where
@@ -253,6 +279,20 @@ impl Folder {
     /// owner. For any other user the permissions decide.
     pub(crate) fn refuse_foreign_root(&self) -> Result<(), MailboxError> {
         refuse_foreign_root(&self.root)
+    }
+}
+
+/// Whether there is room for a message; where there is not, whether it needs none, since
+/// it is known already.
+fn with_room(
+    header: &HeaderBlock,
+    is_known: impl Fn() -> Result<bool, MailboxError>,
+    can_take: impl Fn(u64) -> Result<(), MailboxError>,
+) -> Result<(), MailboxError> {
+    let octets = (header.as_bytes().len() as u64).saturating_add(header.size());
+    match can_take(octets) {
+        Err(error) if error.is_lack_of_room() && is_known()? => can_take(0),
+        result => result,
     }
 }
 

@@ -136,7 +136,8 @@ impl Journal {
         Ok(journal)
     }
 
-    fn from_file(directory: &Directory, file: File) -> Result<Self, MailboxError> {
+    /// A file that was opened under a folder's name for its journal.
+    pub(crate) fn from_file(directory: &Directory, file: File) -> Result<Self, MailboxError> {
         let path = directory.path().join(JOURNAL);
         let metadata = file
             .metadata()

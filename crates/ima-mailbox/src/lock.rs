@@ -91,9 +91,8 @@ impl Folder {
         let Some(Home { mailbox, name }) = &self.home else {
             return Ok(());
         };
-        let here = fs::fstat(&self.root).map_err(|e| self.root.fault(Step::Open, "", e))?;
         match mailbox.status(name)? {
-            Some(there) if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) => Ok(()),
+            Some(there) if (there.st_dev, there.st_ino) == self.inode() => Ok(()),
             _ => Err(MailboxError::NoFolder(self.root.path().to_owned())),
         }
     }
