@@ -12,7 +12,6 @@ mod progress;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_mailbox::Folder;
 use ima_program::{descriptors, exit::Exit, report};
 
@@ -22,7 +21,7 @@ use crate::failure::Failure;
 const PROGRAM: &str = "ima-mailbox";
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let done = match ima_program::options::parse::<Args>().command {
         Command::Check { quiet, dirs } => Ok(check::check(&dirs, quiet)),
         Command::Create { dir } => Folder::create(&dir)
             .map(|_| Exit::Done)

@@ -9,7 +9,6 @@ mod key_file;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_message::KeyLine;
 use ima_program::exit::Exit;
 use ima_program::report;
@@ -20,7 +19,7 @@ use crate::failure::Failure;
 const PROGRAM: &str = "make-ima-key";
 
 fn main() -> ExitCode {
-    let exit = match run(&Args::parse()) {
+    let exit = match run(&ima_program::options::parse::<Args>()) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             report::report(PROGRAM, &failure);

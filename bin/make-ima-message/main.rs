@@ -19,7 +19,6 @@ mod write;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::exit::Exit;
 use ima_program::report;
 
@@ -32,7 +31,7 @@ use crate::signing::Keys;
 const PROGRAM: &str = "make-ima-message";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     let exit = match run(&args) {
         Ok(()) => Exit::Done,
         Err(failure) => {

@@ -13,7 +13,6 @@ mod service;
 use std::error::Error;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::report::report as complain;
 use ima_program::{Exit, log};
 
@@ -25,7 +24,7 @@ use service::Services;
 const PROGRAM: &str = "server-check";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     log::init(PROGRAM);
     let exit = run(&args).unwrap_or_else(|error| {
         complain(PROGRAM, &*error);

@@ -9,7 +9,6 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_mailbox::Folder;
 use ima_message::HeaderBlock;
 use ima_program::{exit::Exit, report};
@@ -20,7 +19,7 @@ use crate::failure::Failure;
 const PROGRAM: &str = "server-give-recipient";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     let exit = give(&args).map_or_else(
         |failure| {
             report::report(PROGRAM, &failure);

@@ -21,7 +21,6 @@ mod stream;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_mailbox::OpenFolders;
 use ima_program::exit::Exit;
 use ima_program::{log, report};
@@ -37,7 +36,7 @@ const PROGRAM: &str = "server-handle-incoming-mail";
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     let exit = run(&args).unwrap_or_else(|failure| {
         report::report(PROGRAM, &failure);
         failure.exit()

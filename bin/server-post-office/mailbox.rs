@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use ima_mailbox::{Folder, MailboxError};
 use ima_message::{FolderName, HeaderBlock, MessageDigest, PartDigest, Token};
+use ima_program::confinement::{Confinement, ConfinementError};
 use ima_program::log;
 use ima_program::report::chain;
 use ima_proto::imrp::{self, Act, Change, Changes, Fault, FolderStatus, Octets, Outcome, Watching};
 use ima_proto::users::User;
-use landlock::RulesetError;
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
-use crate::confine;
 use crate::counted::{Tally, add};
 use crate::descriptors;
 use crate::stored::Stored;
@@ -77,7 +77,7 @@ pub enum OpenError {
     },
     /// The session cannot be confined to it.
     #[error("the session cannot be confined to the mailbox: {0}")]
-    Confine(#[from] RulesetError),
+    Confine(#[from] ConfinementError),
 }
 
 impl OpenError {
@@ -121,7 +121,9 @@ impl Mailbox {
                 ours,
             });
         }
-        confine::to(&mailbox)?;
+        let directory = mailbox.as_fd().try_clone_to_owned();
+        let directory = directory.map_err(ConfinementError::Descriptor)?;
+        Confinement::default().changes(directory).enter()?;
         Ok(Self {
             mailbox,
             user: user.address().canonical(),

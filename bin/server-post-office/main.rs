@@ -14,7 +14,6 @@ mod watch;
 use std::error::Error;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::Exit;
 use ima_program::config::{Loaded, load};
 use ima_program::server::{self as process, stop_signal};
@@ -27,7 +26,12 @@ use office::PostOffice;
 const PROGRAM: &str = "server-post-office";
 
 fn main() -> ExitCode {
-    process::main(PROGRAM, Args::parse, |args| args.inetd, run)
+    process::main(
+        PROGRAM,
+        ima_program::options::parse::<Args>,
+        |args| args.inetd,
+        run,
+    )
 }
 
 fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {

@@ -10,7 +10,6 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use ima_program::Exit;
 use ima_program::config::{Loaded, load};
 use ima_program::server::{self as process, stop_signal};
@@ -23,7 +22,12 @@ use server::Receiving;
 const PROGRAM: &str = "server-receive";
 
 fn main() -> ExitCode {
-    process::main(PROGRAM, Args::parse, |args| args.inetd, run)
+    process::main(
+        PROGRAM,
+        ima_program::options::parse::<Args>,
+        |args| args.inetd,
+        run,
+    )
 }
 
 fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::{iter, panic};
 
-use clap::Parser as _;
 use ima_program::config::load;
 use ima_program::report::report;
 use ima_program::{Exit, descriptors, log};
@@ -31,7 +30,7 @@ use upcoming::Upcoming;
 const PROGRAM: &str = "server-send-mail";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     log::init(PROGRAM);
     let exit = run(&args).unwrap_or_else(|error| {
         report(PROGRAM, &*error);

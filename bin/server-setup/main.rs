@@ -16,7 +16,6 @@ mod writing;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::exit::Exit;
 use ima_program::{log, report};
 
@@ -30,7 +29,7 @@ const PROGRAM: &str = "server-setup";
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    let exit = match run(Args::parse()) {
+    let exit = match run(ima_program::options::parse::<Args>()) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             report::report(PROGRAM, &failure);

@@ -16,7 +16,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::config::{ConfigPath, load};
 use ima_program::{Exit, log, report};
 use serde::Deserialize;
@@ -37,7 +36,7 @@ struct Config {
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    let exit = match run(Args::parse()) {
+    let exit = match run(ima_program::options::parse::<Args>()) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             report::report(PROGRAM, &failure);

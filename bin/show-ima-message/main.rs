@@ -16,7 +16,6 @@ mod visible_text;
 use std::io::BufWriter;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_message::HeaderBlock;
 use ima_program::exit::Exit;
 use ima_program::report;
@@ -29,7 +28,7 @@ use crate::keys::Keys;
 const PROGRAM: &str = "show-ima-message";
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = ima_program::options::parse();
     let exit = run(&args).unwrap_or_else(|failure| {
         report::report(PROGRAM, &failure);
         failure.exit()

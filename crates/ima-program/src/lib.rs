@@ -7,10 +7,13 @@
 
 pub mod child;
 pub mod config;
+#[cfg(feature = "confinement")]
+pub mod confinement;
 pub mod descriptors;
 pub mod escape;
 pub mod exit;
 pub mod log;
+pub mod options;
 pub mod program;
 pub mod report;
 pub mod server;
