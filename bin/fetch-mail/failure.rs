@@ -9,6 +9,7 @@ use ima_message::{Address, FolderName, Hostpart};
 use ima_program::Exit;
 use ima_program::child::ChildError;
 use ima_program::config::ConfigError;
+use ima_program::confinement::ConfinementError;
 use ima_proto::dial::DialError;
 use ima_proto::framing::WireError;
 use ima_proto::imrp::ClientError;
@@ -226,6 +227,9 @@ pub enum Failure {
     /// Too much of what came was wrong.
     #[error("the server sends wrong octets again and again: no more is asked of it")]
     TooMuchDamage,
+    /// This program cannot be confined.
+    #[error("cannot be confined to the mailbox; look for Landlock in the kernel's log")]
+    Confinement(#[source] ConfinementError),
     /// The signals cannot be waited for.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),

@@ -25,6 +25,7 @@ mod round;
 mod scope;
 mod sending;
 mod session;
+mod shelter;
 mod signals;
 mod state;
 mod stream;
@@ -39,7 +40,6 @@ mod watch;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ima_program::report::report;
 use ima_program::{Exit, descriptors, log};
 
@@ -55,7 +55,7 @@ const PROGRAM: &str = "fetch-mail";
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    let exit = run(&Args::parse()).unwrap_or_else(|failure| {
+    let exit = run(&ima_program::options::parse::<Args>()).unwrap_or_else(|failure| {
         // To cron a run that still goes on is nothing to write home about.
         if !matches!(failure, Failure::Busy(_)) || io::stderr().is_terminal() {
             report(PROGRAM, &failure);
@@ -75,6 +75,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     let is_there = mirror::look(&args.directory)?;
     // Somebody may be long in typing it: nothing is locked before.
     let password = password::password(&account.proof, &account.address)?;
+    shelter::enter(args)?;
     let here = is_there.then(open).transpose()?;
     let mut session = Session::open(&account, password.as_deref(), &Signals::default())?;
     // A directory is made for no one who is not let in.
@@ -85,6 +86,9 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             return Err(failure);
         }
     };
+    if !is_there {
+        shelter::enter(args)?;
+    }
     let exit = match args.headers_only {
         true => headers::list(&mut session, &mut mirror)?,
         false => fetch::fetch(&mut session, &mut mirror, &mut Spoken::default())?,

@@ -29,13 +29,18 @@ pub fn look(path: &Path) -> Result<bool, Failure> {
         refuse_others(&path, &Mailbox::open(&path)?.names()?)?;
         return Ok(true);
     }
-    let above = match path.parent() {
+    let above = above(path);
+    fs::metadata(above.join(".")).map_err(Failure::io("open", above))?;
+    Ok(false)
+}
+
+/// The directory that a path lies in.
+pub fn above(path: &Path) -> &Path {
+    match path.parent() {
         Some(above) if above.as_os_str().is_empty() => Path::new("."),
         Some(above) => above,
         None => path,
-    };
-    fs::metadata(above.join(".")).map_err(Failure::io("open", above))?;
-    Ok(false)
+    }
 }
 
 /// The mailbox, open and locked against other runs.

@@ -21,7 +21,7 @@ use crate::mirror::{self, Mirror};
 use crate::session::Session;
 use crate::signals::Signals;
 use crate::tally::{Spoken, say};
-use crate::{fetch, password};
+use crate::{fetch, password, shelter};
 use journals::Journals;
 use pause::Pause;
 
@@ -45,6 +45,7 @@ const AGAIN: usize = 8;
 pub fn watch(args: &Args, account: &Account) -> Result<Exit, Failure> {
     let is_there = mirror::look(&args.directory)?;
     let password = password::password(&account.proof, &account.address)?;
+    shelter::enter(args)?;
     let mut keeper = Keeper {
         args,
         account,
@@ -112,7 +113,11 @@ impl Keeper<'_> {
 
     fn open(&mut self) -> Result<(), Failure> {
         let directory = &self.args.directory;
+        let is_there = mirror::look(directory)?;
         self.mirror = Some(Mirror::open(directory, &self.account.address)?);
+        if !is_there {
+            shelter::enter(self.args)?;
+        }
         let scope = &self.account.scope;
         if scope.sends() || scope.maildir.is_some() {
             // Without them what changes here goes there whenever something comes.

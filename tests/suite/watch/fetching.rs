@@ -426,3 +426,32 @@ fn a_server_that_says_that_it_is_there_is_let_be() {
     let fetched = lines.iter().filter(|line| line.starts_with("SYNC"));
     assert_eq!(fetched.count(), 1, "{lines:?}");
 }
+
+#[test]
+fn it_reaches_nothing_but_its_mailbox_once_it_has_spoken_with_a_server() {
+    let place = Place::new();
+    place.deliver("inbox", &place.letter("First.\n", &[]));
+    let server = place.b.start_office();
+    let (maildir, outside) = (place.file("maildir"), place.file("outside"));
+    fs::create_dir(&maildir).unwrap();
+    fs::create_dir(&outside).unwrap();
+    let mut command = place.command(server.address);
+    command.arg("--maildir").arg(&maildir);
+    let keeper = Keeper::start(command);
+    let letters = || fs::read_dir(maildir.join("inbox/new")).map_or(0, Iterator::count);
+    wait_until("a letter is in the Maildir", || letters() == 1);
+    let tasks = fs::read_dir(format!("/proc/{}/task", keeper.child.id())).unwrap();
+    let statuses = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")));
+    let confined = |status: String| status.contains("\nNoNewPrivs:\t1\n");
+    let all = statuses.map(Result::unwrap).all(confined);
+    if keeper.said().contains("event=no-landlock") {
+        return;
+    }
+    assert!(all);
+    // A path of its own leads elsewhere by now: nothing is written there.
+    fs::rename(&maildir, place.file("before")).unwrap();
+    std::os::unix::fs::symlink(&outside, &maildir).unwrap();
+    place.deliver("inbox", &place.letter("Second.\n", &[]));
+    keeper.wait_for("Permission denied");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+}
