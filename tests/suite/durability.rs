@@ -32,6 +32,8 @@ mod trace;
 mod traced;
 mod unsynced;
 
+pub use traced::{under_strace, whole_trace};
+
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

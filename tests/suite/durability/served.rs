@@ -12,11 +12,11 @@ use super::order::{self, Acknowledgements};
 use super::place::{Place, stored};
 use super::promise::Promises;
 use super::trace::calls;
-use super::traced::{trace_of, under_strace};
+use super::traced::{trace_of, under_strace, whole_trace};
 use super::{Build, has, none, quick};
 use crate::peer::{Caller, Identity};
 use crate::post::Entry;
-use crate::site::{Host, Server, Site, wait_until};
+use crate::site::{Host, Server, Site};
 
 /// b.test, whose mailboxes are elsewhere.
 pub struct Office {
@@ -191,18 +191,5 @@ fn traced_office(office: &Office, trace: &Path) -> (Server, impl FnOnce() -> Str
     let strace = under_strace(&command, trace, &["-D", "-e", &trace_of(&[])]);
     let server = office.b.start_with(strace);
     let (process, trace) = (server.child.id(), PathBuf::from(trace));
-    let whole = move || {
-        let process = process.to_string();
-        let is_end = |line: &str| {
-            let mut words = line.split_whitespace();
-            words.next() == Some(&process) && words.next() == Some("+++")
-        };
-        let mut text = String::new();
-        wait_until("the trace is whole", || {
-            text = fs::read_to_string(&trace).unwrap();
-            text.lines().any(is_end)
-        });
-        text
-    };
-    (server, whole)
+    (server, move || whole_trace(process, &trace))
 }

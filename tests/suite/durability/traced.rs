@@ -12,7 +12,7 @@ use super::order::{self, Acknowledgements};
 use super::place::{Place, expect};
 use super::trace::{Call, calls};
 use super::{Build, has, none, quick, tool};
-use crate::site::feed;
+use crate::site::{feed, wait_until};
 
 /// Calls that change a file, a name, or what is on the disk, and those that say
 /// something.
@@ -41,6 +41,21 @@ pub fn under_strace(command: &Command, file: &Path, further: &[&str]) -> Command
 /// Calls that are traced, beside further ones.
 pub fn trace_of(further: &[&str]) -> String {
     format!("trace={CHANGES},{}", further.join(","))
+}
+
+/// What strace has written, once the process that it was to start has ended.
+pub fn whole_trace(process: u32, trace: &Path) -> String {
+    let process = process.to_string();
+    let is_end = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(&process) && words.next() == Some("+++")
+    };
+    let mut text = String::new();
+    wait_until("the trace is whole", || {
+        text = fs::read_to_string(trace).unwrap();
+        text.lines().any(is_end)
+    });
+    text
 }
 
 /// Runs a command; gives its calls too. Options of strace may make some fail.
