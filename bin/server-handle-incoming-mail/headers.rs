@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use ima_mailbox::Heading;
 use ima_message::{Address, Field, HeaderBlock, MessageDigest};
-
-/// Octets of header blocks of recipients' own that are held at the same time.
-const OWN: usize = 16 << 20;
 
 /// The header blocks made from that of a message. Whoever has no `bcc` line of
 /// his own gets the same one, which is made once.
+#[derive(Debug)]
 pub(crate) struct Headers<'m> {
     whole: &'m HeaderBlock,
     /// Recipients whose header block names them where it names nobody else.
@@ -45,15 +44,6 @@ impl<'m> Headers<'m> {
         self.digest
     }
 
-    /// How many recipients' there may be at the same time, so that they do not take
-    /// more memory than the message is worth.
-    pub(crate) fn most_at_once(&self) -> usize {
-        match self.with_own_line.is_empty() {
-            true => usize::MAX,
-            false => OWN.div_euclid(self.whole.as_bytes().len().max(1)).max(1),
-        }
-    }
-
     /// A recipient's.
     pub(crate) fn of(&self, recipient: &Address) -> Cow<'_, HeaderBlock> {
         if self.with_own_line.contains(recipient) {
@@ -63,5 +53,19 @@ impl<'m> Headers<'m> {
             self.common
                 .get_or_init(|| self.whole.for_recipient(recipient)),
         )
+    }
+}
+
+/// A recipient's header block, which is made when it is needed: where all recipients
+/// have a `bcc` line, so many of them take more memory than the message is worth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfRecipient<'p> {
+    pub(crate) headers: &'p Headers<'p>,
+    pub(crate) recipient: &'p Address,
+}
+
+impl Heading for OfRecipient<'_> {
+    fn header(&self) -> Cow<'_, HeaderBlock> {
+        self.headers.of(self.recipient)
     }
 }

@@ -1,6 +1,5 @@
 //! Inboxes of the routing table: whether they are there, and delivery to them.
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,6 +10,7 @@ use ima_mailbox::{Delivered, Folder, MailboxError, OpenFolders, PathTarget, deli
 use ima_message::{Address, HandlerLine, HeaderBlock, MessageDigest};
 use ima_program::{log, report};
 
+use crate::headers::OfRecipient;
 use crate::outcome::deferred;
 
 /// Whether an inbox is there.
@@ -67,7 +67,7 @@ pub(crate) struct Target<'p> {
     pub(crate) recipient: &'p Address,
     /// Where it is open already.
     pub(crate) folder: Option<&'p Folder>,
-    pub(crate) header: Cow<'p, HeaderBlock>,
+    pub(crate) header: OfRecipient<'p>,
     pub(crate) digest: MessageDigest,
 }
 
@@ -123,15 +123,11 @@ impl Target<'_> {
     fn answer(&self, outcome: Result<Delivered, MailboxError>) -> HandlerLine {
         match outcome {
             Ok(delivered) => {
-                let how = match delivered {
-                    Delivered::Stored => "stored",
-                    Delivered::Duplicate => "duplicate",
-                };
                 log::info("delivered")
                     .field("digest", self.digest)
                     .field("recipient", self.recipient)
                     .field("inbox", self.path.display())
-                    .field("how", how)
+                    .field("how", delivered)
                     .emit();
                 HandlerLine::Ok(self.recipient.clone())
             }

@@ -86,7 +86,7 @@ impl Commands<'_> {
             .emit();
         ledger.ended(exit);
         if !answered && let Some(line) = answer_of(exit, address) {
-            ledger.answer(index, &line);
+            ledger.answer_all(&[(index, line)]);
         }
     }
 

@@ -10,7 +10,7 @@ use ima_route::Action;
 
 use crate::config::Setup;
 use crate::copies::Copies;
-use crate::headers::Headers;
+use crate::headers::{Headers, OfRecipient};
 use crate::inbox::{self, Target};
 use crate::ledger::{Ledger, Outlet};
 use crate::message::Message;
@@ -21,8 +21,8 @@ use crate::routed_command::Commands;
 const STACK: usize = 512 << 10;
 
 /// Whether all places can be served from data that are read once.
-pub(crate) fn is_read_once(plan: &Plan, headers: &Headers<'_>) -> bool {
-    plan.places.len() <= headers.most_at_once() && plan.places.iter().all(is_inbox)
+pub(crate) fn is_read_once(plan: &Plan) -> bool {
+    plan.places.iter().all(is_inbox)
 }
 
 fn is_inbox(place: &Place) -> bool {
@@ -69,7 +69,7 @@ pub(crate) fn serve<W: Outlet>(
         },
         ledger,
     };
-    let errands = errands(plan, &headers);
+    let errands = errands(plan);
     let next = AtomicUsize::new(0);
     let work = || {
         while !ledger.is_dropped() {
@@ -104,7 +104,7 @@ enum Errand {
 }
 
 /// The inboxes together, where the first of them is; else in the order of the places.
-fn errands(plan: &Plan, headers: &Headers<'_>) -> Vec<Errand> {
+fn errands(plan: &Plan) -> Vec<Errand> {
     let places = plan.places.iter().enumerate();
     let inboxes = places.clone().filter(|(_, place)| is_inbox(place));
     let inboxes: Vec<usize> = inboxes.map(|(index, _)| index).collect();
@@ -113,8 +113,7 @@ fn errands(plan: &Plan, headers: &Headers<'_>) -> Vec<Errand> {
         if !is_inbox(place) {
             errands.push(Errand::Command(index));
         } else if inboxes.first() == Some(&index) {
-            let together = inboxes.chunks(headers.most_at_once());
-            errands.extend(together.map(|some| Errand::Inboxes(some.to_vec())));
+            errands.push(Errand::Inboxes(inboxes.clone()));
         }
     }
     errands
@@ -149,10 +148,11 @@ impl<W: Outlet> Service<'_, W> {
         let known = to_inboxes(self.plan, inboxes, self.headers, &mut data);
         let known = known.unwrap_or_else(|error| {
             log::error("message-not-read").field("error", error).emit();
-            let places = self.plan.places.iter().enumerate();
-            let mine = places.filter(|(index, _)| inboxes.contains(index));
-            mine.map(|(index, place)| (index, inbox::cannot_take(&place.destination.address)))
-                .collect()
+            let places = inboxes.iter().filter_map(|index| {
+                let place = self.plan.places.get(*index)?;
+                Some((*index, inbox::cannot_take(&place.destination.address)))
+            });
+            places.collect()
         });
         self.ledger.answer_all(&known);
     }
@@ -197,7 +197,10 @@ fn target<'p>(place: &'p Place, headers: &'p Headers<'_>) -> Result<Target<'p>, 
             path,
             recipient,
             folder: place.folder.get().map(|folder| &**folder),
-            header: headers.of(&place.written),
+            header: OfRecipient {
+                headers,
+                recipient: &place.written,
+            },
             digest: headers.digest(),
         }),
         Action::Inbox { path, .. } => {

@@ -150,7 +150,7 @@ fn deliver(
 ) -> Result<(), End> {
     let ledger = Ledger::new(plan, &mut *answers);
     let headers = Headers::new(&header);
-    if !serve::is_read_once(plan, &headers) {
+    if !serve::is_read_once(plan) {
         drop(headers);
         let way = way(&header);
         let kept = Message::keep(header, data);

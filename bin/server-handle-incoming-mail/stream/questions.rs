@@ -57,7 +57,7 @@ impl Questions {
 }
 
 impl<R: Read> Questions<R> {
-    fn new(stream: R) -> Self {
+    pub(super) fn new(stream: R) -> Self {
         Self {
             stream: BufReader::with_capacity(BUFFER, stream),
         }

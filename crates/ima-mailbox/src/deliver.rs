@@ -24,19 +24,29 @@
 //! What fails in step 3 or 4 is taken back; only where the journal cannot be brought
 //! back to what it was do the files stay, so that no `add` is ever without them.
 //!
+//! A message for many folders is staged once for all that can link the same file: those
+//! on one file system and of one owner, where the header block is the same. It is synced
+//! once, and where that fails it is lost for all of them and for those that come later.
+//! Nothing is ever written into a file that has a name: a damaged one is replaced, by a
+//! renaming, under the name at hand alone.
+//!
 //! The cost is that of the message: no directory is listed and no journal read, but
 //! with a quota the names and summaries of the mailbox's folders.
 
 mod batch;
 mod block;
 mod common;
+mod found;
 mod incoming;
 mod links;
+mod message;
+mod shelf;
 mod source;
 mod store;
 mod storing;
 mod targets;
 
+use std::fmt;
 use std::io::Read;
 use std::slice;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,7 +60,7 @@ use crate::stage::{Stage, Syncing};
 pub use batch::{Batch, Committed};
 pub(crate) use incoming::Incoming;
 pub(crate) use store::{Arrival, Giver};
-pub use targets::{PathTarget, Target, deliver_to_all, deliver_to_paths};
+pub use targets::{Heading, PathTarget, Target, deliver_to_all, deliver_to_paths};
 
 /// Attachments of a message up to which each keeps a descriptor.
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
@@ -62,6 +72,15 @@ pub enum Delivered {
     Stored,
     /// It was there before, or was deleted in the last days.
     Duplicate,
+}
+
+impl fmt::Display for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+        })
+    }
 }
 
 impl Folder {

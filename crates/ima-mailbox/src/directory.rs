@@ -323,6 +323,12 @@ impl Directory {
         Ok((metadata.dev(), metadata.uid()))
     }
 
+    /// Its device and inode.
+    pub(crate) fn inode(&self) -> Result<(u64, u64), MailboxError> {
+        let metadata = self.metadata("", &self.file)?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
     pub(crate) fn as_file(&self) -> &File {
         &self.file
     }
@@ -406,7 +412,9 @@ fn open_beneath(
     match retry_on_intr(|| fs::openat2(directory, name, flags, mode, resolve)) {
         // A kernel before 5.6, or a filter of system calls: every name opened
         // here is a single one, for which O_NOFOLLOW comes to the same.
-        Err(Errno::NOSYS) => retry_on_intr(|| fs::openat(directory, name, flags, mode)),
+        Err(Errno::NOSYS | Errno::PERM) => {
+            retry_on_intr(|| fs::openat(directory, name, flags, mode))
+        }
         result => result,
     }
 }

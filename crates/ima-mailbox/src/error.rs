@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ima_message::{DataError, FolderNameError};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::journal::JournalError;
 use crate::settings::SettingsError;
@@ -19,6 +20,9 @@ pub enum MailboxError {
     /// There is no folder at this path.
     #[error("there is no folder {}: `ima-mailbox create` makes one", .0.display())]
     NoFolder(PathBuf),
+    /// Another directory has taken the place of one that is open.
+    #[error("{} was replaced while the folder was in use: try again", .0.display())]
+    Replaced(PathBuf),
     /// There is no mailbox at this path.
     #[error("there is no mailbox {}", .0.display())]
     NoMailbox(PathBuf),
@@ -158,7 +162,17 @@ impl MailboxError {
         matches!(self, Self::Data(_))
     }
 
-    /// A failed system call as an error.
+    /// Whether descriptors or memory ran out, which whoever comes by itself may have.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+        short
+            .iter()
+            .any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
     /// Whether disk, inodes or a quota are short.
     pub(crate) fn is_lack_of_room(&self) -> bool {
         matches!(
@@ -167,6 +181,7 @@ impl MailboxError {
         )
     }
 
+    /// A failed system call as an error.
     pub(crate) fn io(step: Step, path: &Path, source: impl Into<io::Error>) -> Self {
         Self::Io {
             step,

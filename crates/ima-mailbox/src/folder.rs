@@ -1,7 +1,6 @@
 //! A folder of a mailbox, open.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,6 +34,8 @@ pub struct Folder {
     /// `None` only where it is the root of a file system.
     pub(crate) home: Option<Home>,
     inode: (u64, u64),
+    /// Device and inode of each directory in it, by its name.
+    pub(crate) inodes: [(&'static str, (u64, u64)); 4],
 }
 
 /// What stands in `attachments/` under an attachment's digest.
@@ -71,14 +72,22 @@ impl Folder {
 
     /// The folder whose directory this is.
     pub(crate) fn beneath(root: Directory, home: Option<Home>) -> Result<Self, MailboxError> {
-        let directory = |name| root.directory(name);
-        let metadata = root.metadata("", root.as_file())?;
+        let messages = root.directory(name::MESSAGES)?;
+        let attachments = root.directory(name::ATTACHMENTS)?;
+        let gone = root.directory(name::GONE)?;
+        let tmp = root.directory(name::TMP)?;
         Ok(Self {
-            inode: (metadata.dev(), metadata.ino()),
-            messages: Arc::new(directory(name::MESSAGES)?),
-            attachments: Arc::new(directory(name::ATTACHMENTS)?),
-            gone: directory(name::GONE)?,
-            tmp: Arc::new(directory(name::TMP)?),
+            inode: root.inode()?,
+            inodes: [
+                (name::MESSAGES, messages.inode()?),
+                (name::ATTACHMENTS, attachments.inode()?),
+                (name::GONE, gone.inode()?),
+                (name::TMP, tmp.inode()?),
+            ],
+            messages: Arc::new(messages),
+            attachments: Arc::new(attachments),
+            gone,
+            tmp: Arc::new(tmp),
             root,
             home,
         })

@@ -42,7 +42,7 @@ mod sweep;
 pub use change::{Act, Applied};
 pub use compaction::Compacted;
 pub use deliver::{
-    Batch, Committed, Delivered, PathTarget, Target, deliver_to_all, deliver_to_paths,
+    Batch, Committed, Delivered, Heading, PathTarget, Target, deliver_to_all, deliver_to_paths,
 };
 pub use error::{Kind, MailboxError, Step};
 pub use folder::Folder;

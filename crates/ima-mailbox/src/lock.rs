@@ -2,7 +2,8 @@
 //!
 //! Whoever has waited for it looks whether the folder still bears its name: a
 //! folder that was removed in the meantime takes no message any more, so that
-//! none is acknowledged and lost.
+//! none is acknowledged and lost; nor does one of whose directories another has
+//! taken the place since it was opened.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ impl Folder {
     fn lock(&self, access: OFlags, operation: FlockOperation) -> Result<Lock, MailboxError> {
         let lock = Lock::take(&self.root, access, operation);
         self.refuse_removed()?;
+        self.refuse_replaced()?;
         lock
     }
 
@@ -76,6 +78,7 @@ impl Folder {
     ) -> Result<Option<Lock>, MailboxError> {
         let lock = Lock::try_take(&self.root, access, operation);
         self.refuse_removed()?;
+        self.refuse_replaced()?;
         lock
     }
 
@@ -85,6 +88,17 @@ impl Folder {
             MailboxError::Io { .. } => self.refuse_removed().err().unwrap_or(error),
             other => other,
         }
+    }
+
+    /// A directory that others were put in the place of takes no message any more.
+    fn refuse_replaced(&self) -> Result<(), MailboxError> {
+        for (name, inode) in self.inodes {
+            match self.root.status(name)? {
+                Some(there) if (there.st_dev, there.st_ino) == inode => {}
+                _ => return Err(MailboxError::Replaced(self.root.path().join(name))),
+            }
+        }
+        Ok(())
     }
 
     fn refuse_removed(&self) -> Result<(), MailboxError> {

@@ -67,13 +67,22 @@ impl OpenFolders {
         path: &Path,
         header: &HeaderBlock,
     ) -> Result<Arc<Folder>, MailboxError> {
+        self.folders.retain(|_, open| open.opened.elapsed() < FRESH);
         if let Some(folder) = self.known(path) {
             folder.has_room_for(header)?;
             return Ok(folder);
         }
         // What changes while it is opened counts as changed.
         let before = Stamp::of(path);
-        let folder = Arc::new(Folder::open(path)?);
+        let folder = match Folder::open(path) {
+            // Those that are open may be what is missing.
+            Err(error) if error.is_shortage() && !self.folders.is_empty() => {
+                self.folders.clear();
+                Folder::open(path)
+            }
+            opened => opened,
+        };
+        let folder = Arc::new(folder?);
         folder.can_deliver(header)?;
         if let Some(stamp) = before
             .filter(|stamp| stamp.is_older_than(self.settled) && folder.inode() == stamp.inode)
@@ -94,7 +103,7 @@ impl OpenFolders {
     /// The folder that is open, where it is still the one at its path.
     fn known(&mut self, path: &Path) -> Option<Arc<Folder>> {
         let open = self.folders.get(path)?;
-        if open.opened.elapsed() < FRESH && Stamp::of(path) == Some(open.stamp) {
+        if Stamp::of(path) == Some(open.stamp) {
             return Some(Arc::clone(&open.folder));
         }
         self.folders.remove(path);

@@ -140,9 +140,18 @@ impl Stage {
 
     /// A copy, synced.
     pub(crate) fn copy(&self, of: &Staged) -> Result<Staged, MailboxError> {
-        let mut draft = self.begin()?;
         // Copies are made while links are, when all else is on the disk already.
-        draft.syncing = Syncing::Each;
+        self.copied(of, Syncing::Each)
+    }
+
+    /// A copy, which whoever links it syncs.
+    pub(crate) fn copy_unsynced(&self, of: &Staged) -> Result<Staged, MailboxError> {
+        self.copied(of, Syncing::Later)
+    }
+
+    fn copied(&self, of: &Staged, syncing: Syncing) -> Result<Staged, MailboxError> {
+        let mut draft = self.begin()?;
+        draft.syncing = syncing;
         draft.copy(&of.open()?, &of.path(), u64::MAX)?;
         draft.finish()
     }

@@ -73,10 +73,21 @@ impl DateTime {
         }
         let second = unix_seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        let written =
-            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").into();
+        let mut written = String::with_capacity("YYYY-MM-DDThh:mm:ssZ".len());
+        for (number, end) in [
+            (year / 100, ""),
+            (year % 100, "-"),
+            (month, "-"),
+            (day, "T"),
+            (hour, ":"),
+            (minute, ":"),
+            (second, "Z"),
+        ] {
+            written.extend([number / 10, number % 10].map(digit));
+            written.push_str(end);
+        }
         Some(Self {
-            written,
+            written: written.into(),
             unix_seconds,
         })
     }
@@ -98,6 +109,14 @@ impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
+}
+
+/// The digit of a number from 0 to 9.
+fn digit(number: i64) -> char {
+    let number = u32::try_from(number).ok();
+    number
+        .and_then(|number| char::from_digit(number, 10))
+        .unwrap_or('0')
 }
 
 fn digits(rest: &mut &[u8], count: usize) -> Result<i64, DateError> {

@@ -14,6 +14,7 @@ mod rewrite;
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::address::{Address, Mailbox};
 use crate::date::DateTime;
@@ -34,6 +35,8 @@ pub struct HeaderBlock {
     octets: Box<str>,
     lines: Vec<Line>,
     essentials: Essentials,
+    /// Computed where it is asked for first.
+    digest: OnceLock<MessageDigest>,
 }
 
 /// One field and where its line lies in the octets, without LF.
@@ -151,9 +154,11 @@ impl HeaderBlock {
     /// The message digest: SHA-256 of the letter octets, the message's identity.
     #[must_use]
     pub fn digest(&self) -> MessageDigest {
-        let mut digester = Digester::new();
-        self.each_letter_line(|line| digester.update(line));
-        MessageDigest::of_letter(digester)
+        *self.digest.get_or_init(|| {
+            let mut digester = Digester::new();
+            self.each_letter_line(|line| digester.update(line));
+            MessageDigest::of_letter(digester)
+        })
     }
 
     /// The author.

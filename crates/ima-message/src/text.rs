@@ -20,6 +20,9 @@ pub fn is_text(c: char) -> bool {
 /// from 1.
 #[must_use]
 pub fn first_forbidden(s: &str) -> Option<(usize, char)> {
+    if s.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return None;
+    }
     s.chars()
         .enumerate()
         .find(|&(_, c)| !is_text(c))

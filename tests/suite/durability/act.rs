@@ -141,6 +141,12 @@ pub fn deliveries() -> Vec<Act> {
             &two,
             Letter::new(&two, "both", &[octets("both", 150_000), octets("more", 9)]),
         ),
+        // They share its file, which is synced for the first of them.
+        Act::incoming(
+            "one file for two",
+            &two,
+            Letter::new(&two, "shared file", &[]),
+        ),
         // More than three folders are synced together.
         Act::incoming("four recipients", &four, Letter::new(&four, "four", &[])),
         Act::incoming(

@@ -58,6 +58,7 @@ fn a_power_cut_catches_files_that_were_not_synced() {
 fn catch_by_power_cut(sound: &Build, kind: Kind, how: Cut) -> Result<(), NotAllowed> {
     for (mutant, act) in [
         ("no-file-sync", "first delivery"),
+        ("no-file-sync", "one file for two"),
         ("no-journal-sync", "first delivery"),
         ("no-file-system-sync", "import"),
         ("no-file-system-sync", "four recipients"),
@@ -87,6 +88,7 @@ fn the_order_of_calls_shows_what_was_not_synced() {
         ("no-directory-sync", "first delivery"),
         ("no-directory-sync", "delete"),
         ("no-file-sync", "first delivery"),
+        ("no-file-sync", "one file for two"),
         ("no-journal-sync", "flag"),
         ("no-file-system-sync", "import"),
         ("no-file-system-sync", "four recipients"),

@@ -149,6 +149,36 @@ fn nobody_sees_who_else_was_given_a_blind_copy() {
 }
 
 #[test]
+fn those_who_are_given_the_same_message_have_one_file_of_it() {
+    let names = ["bob", "carol", "dave", "eve", "frank"];
+    let lines =
+        "to: bob@b.test\nbcc: dave@b.test\nto: carol@b.test\nbcc: eve@b.test\ncc: frank@b.test\n";
+    // With a command beside the inboxes the message is kept before it is delivered.
+    for routed in ["", "cc: grace@b.test\n"] {
+        let site = Site::new(&format!(
+            "\"grace@b.test\" = {{ command = [\"./take\"] }}\n{INBOXES}"
+        ));
+        site.script("take", "cat >/dev/null");
+        names.iter().for_each(|name| site.inbox(name));
+        let answer = site.run(&[], &message(&format!("{lines}{routed}")));
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        let file = |name: &str| {
+            let folder = site.path(&format!("mail/{name}/inbox/messages"));
+            let mut entries = fs::read_dir(folder).unwrap();
+            let metadata = entries.next().unwrap().unwrap().metadata().unwrap();
+            assert!(entries.next().is_none());
+            (metadata.ino(), metadata.nlink())
+        };
+        let [bob, carol, dave, eve, frank] = names.map(file);
+        assert_eq!((bob, carol), (carol, frank));
+        assert_eq!([bob.1, dave.1, eve.1], [3, 1, 1]);
+        assert!(site.messages("dave")[0].contains("\nbcc: dave@b.test\n"));
+        assert!(!site.messages("dave")[0].contains("eve"));
+        assert!(!site.messages("bob")[0].contains("bcc"));
+    }
+}
+
+#[test]
 fn what_is_not_a_valid_message_is_refused_and_an_empty_input_is_not() {
     let site = Site::new("\"bob@b.test\" = { command = [\"./touch\"] }");
     site.script("touch", "cat >/dev/null; touch {dir}/was-run");

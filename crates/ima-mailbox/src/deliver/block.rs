@@ -46,7 +46,7 @@ pub(super) fn store(
         match try_lock(&one.folder, Source::Summaries) {
             Ok(Some((room, lock))) => locked.push((one, room, lock)),
             Ok(None) => later.push(one.index),
-            Err(error) if is_shortage(&error) => later.push(one.index),
+            Err(error) if error.is_shortage() => later.push(one.index),
             Err(error) => drop(outcomes.insert(one.index, Err(error))),
         }
     }
@@ -55,11 +55,15 @@ pub(super) fn store(
         match hold(one, room.as_ref(), lock) {
             Ok(Ok(one)) => held.push(one),
             Ok(Err(stored)) => drop(outcomes.insert(one.index, Ok(stored.delivered()))),
-            Err(error) if is_shortage(&error) => later.push(one.index),
+            Err(error) if error.is_shortage() => later.push(one.index),
             Err(error) => drop(outcomes.insert(one.index, Err(error))),
         }
     }
-    let synced = sync(&held, |one| one.storing.sync_names());
+    let synced = sync(
+        &held,
+        |one| one.storing.sync_names(),
+        |one, whole| one.storing.names_were_synced(whole),
+    );
     let mut written = Vec::with_capacity(held.len());
     for (mut one, synced) in held.into_iter().zip(synced) {
         match synced.map(|()| one.storing.write()) {
@@ -71,7 +75,7 @@ pub(super) fn store(
         }
     }
     let (held, wrote): (Vec<Held<'_>>, Vec<_>) = written.into_iter().unzip();
-    let synced = sync(&held, |one| one.storing.sync_journal());
+    let synced = sync(&held, |one| one.storing.sync_journal(), |_, whole| whole);
     for ((one, wrote), synced) in held.into_iter().zip(wrote).zip(synced) {
         let stored = one.storing.finish(wrote.and(synced), one.room);
         outcomes.insert(one.index, stored.map(|stored| stored.delivered()));
@@ -105,10 +109,11 @@ fn hold<'a>(
 }
 
 /// Brings the folders onto the disk: where many lie on one file system, by one sync of
-/// it, and otherwise each by itself.
+/// it, of which each is told, and otherwise each by itself.
 fn sync(
     held: &[Held<'_>],
     each: impl Fn(&Held<'_>) -> Result<(), MailboxError>,
+    told: impl Fn(&Held<'_>, Result<(), MailboxError>) -> Result<(), MailboxError>,
 ) -> Vec<Result<(), MailboxError>> {
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
     for device in held.iter().filter_map(|one| one.device) {
@@ -124,7 +129,7 @@ fn sync(
         let synced = whole
             .entry(device)
             .or_insert_with(|| Barrier::FileSystem.sync(root));
-        synced.map_err(|e| root.fault(Step::Sync, "", e))
+        told(one, synced.map_err(|e| root.fault(Step::Sync, "", e)))
     };
     held.iter().map(of).collect()
 }
@@ -139,15 +144,4 @@ pub(super) fn try_lock(
     };
     let lock = folder.try_lock_exclusively()?;
     Ok(lock.map(|lock| (room, lock)))
-}
-
-/// Whether descriptors or memory ran out, which whoever comes by itself may have.
-pub(super) fn is_shortage(error: &MailboxError) -> bool {
-    let MailboxError::Io { source, .. } = error else {
-        return false;
-    };
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    short
-        .iter()
-        .any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
 }

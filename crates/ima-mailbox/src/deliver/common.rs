@@ -1,6 +1,7 @@
 //! The data of a message that goes to many folders: read once, and kept where each of
 //! them can take them from.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -11,12 +12,16 @@ use std::sync::Arc;
 use ima_message::{HeaderBlock, Part, PartDigest};
 
 use super::MAX_DESCRIPTORS;
-use super::incoming::{Incoming, hold_kept};
+use super::found::Found;
+use super::incoming::{Incoming, hold_kept, octets};
+use super::message::MessageFile;
+use super::shelf::{Group, Shelf};
 use super::source::Source;
 use super::targets::Aim;
 use crate::error::MailboxError;
 use crate::folder::Folder;
 use crate::stage::{BUFFER, Draft, Stage, Staged, Syncing};
+use crate::stored::body_length;
 
 /// File systems and owners for which a copy of the attachments is held. Where there are
 /// more, some folders have a copy of their own that could share one.
@@ -25,13 +30,13 @@ const MAX_GROUPS: usize = 16;
 /// descriptor of each.
 const MAX_HELD: usize = 4;
 
-/// Folders that can link the same file: those of one owner on one file system.
-type Group = (u64, u32);
-
 /// The data of a message, whole and verified.
 pub(super) struct Common<'a> {
     parts: &'a [Part],
     inline: Inline,
+    /// The same behind header blocks.
+    messages: Shelf<'a>,
+    found: Arc<Found>,
     attachments: Vec<Attachment<'a>>,
     /// Copies of the attachments, in their order, for groups that cannot link them.
     copies: BTreeMap<Group, Vec<Arc<Staged>>>,
@@ -43,6 +48,25 @@ pub(super) struct Common<'a> {
 enum Inline {
     Held(Vec<u8>),
     Written(Staged),
+}
+
+impl Inline {
+    /// The file of the message with a header block.
+    fn write_behind(
+        &self,
+        header: &HeaderBlock,
+        stage: &Stage,
+    ) -> Result<MessageFile, MailboxError> {
+        let mut draft = stage.begin()?;
+        match self {
+            Self::Held(octets) => draft.write(&[header.as_bytes(), octets].concat())?,
+            Self::Written(staged) => {
+                draft.write(header.as_bytes())?;
+                draft.copy(&staged.open()?, &staged.path(), u64::MAX)?;
+            }
+        }
+        MessageFile::finish(stage, draft, body_length(header))
+    }
 }
 
 struct Attachment<'a> {
@@ -120,6 +144,8 @@ impl<'a> Common<'a> {
             (Some(inline), _) if attachments.len() == header.attachments().count() => Ok(Self {
                 parts: header.parts(),
                 inline,
+                messages: Shelf::default(),
+                found: Arc::default(),
                 attachments,
                 copies: BTreeMap::new(),
                 compared: BTreeMap::new(),
@@ -145,7 +171,7 @@ impl<'a> Common<'a> {
     pub(super) fn stage(
         &mut self,
         folder: &Folder,
-        header: &HeaderBlock,
+        header: Cow<'a, HeaderBlock>,
     ) -> Result<Incoming, MailboxError> {
         let stage = Stage::new(&folder.tmp, false, Syncing::Each);
         let mut attachments = Vec::with_capacity(self.attachments.len());
@@ -166,18 +192,19 @@ impl<'a> Common<'a> {
                 attachments.push((number, part.clone(), staged));
             }
         }
-        let mut draft = stage.begin()?;
-        match &self.inline {
-            Inline::Held(octets) => {
-                let whole = [header.as_bytes(), octets].concat();
-                draft.write(&whole)?;
-            }
-            Inline::Written(staged) => {
-                draft.write(header.as_bytes())?;
-                draft.copy(&staged.open()?, &staged.path(), u64::MAX)?;
-            }
-        }
-        Incoming::written(header, stage, draft, attachments)
+        let group = folder.messages.device_and_owner()?;
+        let (digest, octets) = (header.digest(), octets(&header));
+        let inline = &self.inline;
+        let write = |header: &HeaderBlock| inline.write_behind(header, &stage);
+        let message = self.messages.file(group, header, write)?;
+        let found = Arc::clone(&self.found);
+        Ok(Incoming::written(
+            (digest, octets),
+            stage,
+            message,
+            found,
+            attachments,
+        ))
     }
 
     /// The attachments, in their order, as a folder of this group can link them.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use ima_message::{HeaderBlock, MessageDigest, Part, PartDigest};
 
+use super::found::Found;
+use super::message::MessageFile;
 use super::source::Source;
 use crate::error::MailboxError;
 use crate::folder::{Folder, Kept};
@@ -22,9 +24,9 @@ pub(crate) struct Incoming {
     digest: MessageDigest,
     octets: u64,
     pub(super) stage: Stage,
-    pub(super) message: Staged,
-    /// Whether whoever links the message syncs it, after that.
-    pub(super) is_synced_late: bool,
+    pub(super) message: Arc<MessageFile>,
+    /// What other folders were found to have of the message.
+    pub(super) found: Option<Arc<Found>>,
     attachments: Vec<Attached>,
 }
 
@@ -63,25 +65,15 @@ impl Body {
         }
     }
 
-    /// The file, and whether whoever links it syncs it.
-    fn finish(self, stage: &Stage) -> Result<(Staged, bool), MailboxError> {
+    fn finish(self, stage: &Stage) -> Result<MessageFile, MailboxError> {
         match self {
             Self::Held(octets) => {
                 let mut draft = stage.begin()?;
                 draft.write(&octets)?;
-                finish(stage, draft, octets.len() as u64)
+                MessageFile::finish(stage, draft, octets.len() as u64)
             }
-            Self::Large(draft) => Ok((draft.finish()?, false)),
+            Self::Large(draft) => draft.finish().map(MessageFile::synced),
         }
-    }
-}
-
-/// The file of a message that has so many octets, and whether whoever links it
-/// syncs it.
-fn finish(stage: &Stage, draft: Draft, octets: u64) -> Result<(Staged, bool), MailboxError> {
-    match stage.is_synced_late(octets) {
-        true => Ok((draft.finish_unsynced(), true)),
-        false => Ok((draft.finish()?, false)),
     }
 }
 
@@ -132,33 +124,34 @@ impl Incoming {
             attachments.push((number, part.clone(), staged));
         }
         source.end()?;
-        let (message, is_synced_late) = body.finish(&stage)?;
+        let message = Arc::new(body.finish(&stage)?);
         Ok(Self {
             digest: header.digest(),
             octets: octets(header),
             stage,
             message,
-            is_synced_late,
+            found: None,
             attachments,
         })
     }
 
-    /// A message whose files were written from what was read before.
+    /// A message of this digest and so many octets, whose files were written from what
+    /// was read before.
     pub(super) fn written(
-        header: &HeaderBlock,
+        (digest, octets): (MessageDigest, u64),
         stage: Stage,
-        draft: Draft,
+        message: Arc<MessageFile>,
+        found: Arc<Found>,
         attachments: Vec<Attached>,
-    ) -> Result<Self, MailboxError> {
-        let (message, is_synced_late) = finish(&stage, draft, body_length(header))?;
-        Ok(Self {
-            digest: header.digest(),
-            octets: octets(header),
+    ) -> Self {
+        Self {
+            digest,
+            octets,
             stage,
             message,
-            is_synced_late,
+            found: Some(found),
             attachments,
-        })
+        }
     }
 
     /// A message that another folder holds, whose lock is held: its files are
@@ -190,8 +183,11 @@ impl Incoming {
             digest,
             octets: octets(header),
             stage,
-            message: Staged::named(&folder.messages, name::message(digest)),
-            is_synced_late: false,
+            message: Arc::new(MessageFile::synced(Staged::named(
+                &folder.messages,
+                name::message(digest),
+            ))),
+            found: None,
             attachments,
         }))
     }
@@ -223,7 +219,7 @@ impl Incoming {
     /// The files that are staged for this message.
     pub(super) fn staged_files(&self) -> impl Iterator<Item = &Staged> {
         let attachments = self.attachments.iter().map(|(_, _, staged)| &**staged);
-        attachments.chain([&self.message])
+        attachments.chain([self.message.staged()])
     }
 
     /// Files that are open or have names for this message.
@@ -233,7 +229,7 @@ impl Incoming {
 }
 
 /// Octets of the whole message.
-fn octets(header: &HeaderBlock) -> u64 {
+pub(super) fn octets(header: &HeaderBlock) -> u64 {
     (header.as_bytes().len() as u64).saturating_add(header.size())
 }
 

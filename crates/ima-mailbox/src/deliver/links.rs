@@ -1,11 +1,14 @@
 //! Names that are made under the lock.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 use super::incoming::Incoming;
+use super::message::MessageFile;
 use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
-use crate::stage::Staged;
+use crate::stage::{Stage, Staged};
 
 /// The names that were made, to be taken back if something fails.
 #[derive(Debug, Default)]
@@ -23,16 +26,53 @@ impl<'a> Links<'a> {
         file: &Staged,
         incoming: &Incoming,
     ) -> Result<Option<Staged>, MailboxError> {
+        if self.add(directory, name, file)?.is_none() {
+            return Ok(None);
+        }
+        let copy = incoming.stage.copy(file)?;
+        self.add_copy(directory, name, &copy)?;
+        Ok(Some(copy))
+    }
+
+    /// The same for the file of a message itself. Gives the one that was linked.
+    pub(super) fn add_message(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        message: &Arc<MessageFile>,
+        stage: &Stage,
+    ) -> Result<Arc<MessageFile>, MailboxError> {
+        let Some(refused) = self.add(directory, name, message.staged())? else {
+            return Ok(Arc::clone(message));
+        };
+        message.refuse(refused);
+        let copy = message.copy(stage)?;
+        self.add_copy(directory, name, copy.staged())?;
+        Ok(Arc::new(copy))
+    }
+
+    /// Links the file; why it cannot have this name, where a copy might.
+    fn add(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        file: &Staged,
+    ) -> Result<Option<Errno>, MailboxError> {
         match self.try_add(directory, name, file) {
             Ok(()) => Ok(None),
-            Err(Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::NOENT) => {
-                let copy = incoming.stage.copy(file)?;
-                self.try_add(directory, name, &copy)
-                    .map_err(|e| directory.fault(Step::Link, name, e))?;
-                Ok(Some(copy))
-            }
+            Err(e @ (Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::NOENT)) => Ok(Some(e)),
             Err(e) => Err(directory.fault(Step::Link, name, e)),
         }
+    }
+
+    fn add_copy(
+        &mut self,
+        directory: &'a Directory,
+        name: &str,
+        copy: &Staged,
+    ) -> Result<(), MailboxError> {
+        self.try_add(directory, name, copy)
+            .map_err(|e| directory.fault(Step::Link, name, e))
     }
 
     fn try_add(

@@ -8,20 +8,21 @@ use std::collections::BTreeSet;
 use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part};
 use rustix::fs::OFlags;
 
+use super::found;
 use super::incoming::Incoming;
 use super::links::Links;
 use super::now;
 use super::storing::Linked;
 use crate::change::flag_lines;
-use crate::check::{Digested, is_whole_message};
+use crate::check::Digested;
 use crate::directory::Directory;
-use crate::durable::Barrier;
-use crate::error::{MailboxError, Step};
+use crate::error::MailboxError;
 use crate::folder::{Folder, Kept};
 use crate::name;
 use crate::stage::Staged;
 
-/// Messages of one batch that are there already, up to which each is synced by itself.
+/// Messages of one batch that are there already, up to which each is synced by itself
+/// and has a descriptor until then.
 pub(super) const SYNCED_EACH: usize = 16;
 
 /// A message that is staged, and what its folder's journal is to say of it.
@@ -90,7 +91,7 @@ impl Folder {
         arrival: &'a Arrival,
         giver: Giver,
         links: &mut Links<'a>,
-        linked: &mut Linked<'a>,
+        linked: &mut Linked,
     ) -> Result<(), MailboxError> {
         let incoming = &arrival.incoming;
         let digest = incoming.digest();
@@ -105,25 +106,28 @@ impl Folder {
                 (linked.has_known, linked.has_names) = (true, true);
                 let header_and_inline = self.messages.metadata(&name, &file)?.len();
                 linked.found = linked.found.saturating_add(1);
-                let is_whole = match linked.found > SYNCED_EACH {
-                    // All of them are synced together, before the journal is written.
-                    true => self.is_whole(&name, &file, digest)?,
-                    false => self.is_whole_and_synced(&name, &file, digest)?,
+                let whole = match &incoming.found {
+                    Some(found) => found.whole(&self.messages, &name, file, digest)?,
+                    None => found::whole(&self.messages, &name, file, digest)?,
                 };
-                if is_whole {
+                if let Some(whole) = whole {
+                    // More of them are synced together.
+                    if linked.found <= SYNCED_EACH && !whole.is_synced() {
+                        linked.unsynced.push(whole);
+                    }
                     // Its transport fields may be others.
                     header_and_inline.saturating_add(incoming.attached_octets())
                 } else {
                     incoming.message.sync()?;
-                    let stage = &incoming.stage;
-                    stage.replace(&incoming.message, &self.messages, &name)?;
+                    let (message, stage) = (incoming.message.staged(), &incoming.stage);
+                    stage.replace(message, &self.messages, &name)?;
                     incoming.octets()
                 }
             }
             None => {
-                let message = &incoming.message;
-                let copy = links.add_or_copy(&self.messages, &name, message, incoming)?;
-                if incoming.is_synced_late && copy.is_none() {
+                let (message, stage) = (&incoming.message, &incoming.stage);
+                let message = links.add_message(&self.messages, &name, message, stage)?;
+                if !message.is_synced() {
                     linked.unsynced.push(message);
                 }
                 linked.has_names = true;
@@ -150,42 +154,16 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether a file in `messages/` is that message.
-    fn is_whole(
-        &self,
-        name: &str,
-        file: &File,
-        digest: MessageDigest,
-    ) -> Result<bool, MailboxError> {
-        let reading = file.try_clone();
-        let reading = reading.map_err(|e| self.messages.fault(Step::Open, name, e))?;
-        let path = self.messages.path().join(name);
-        Ok(is_whole_message(&path, reading, digest))
-    }
-
-    /// The same; then it is on the disk too: whoever linked it may have died before.
-    fn is_whole_and_synced(
-        &self,
-        name: &str,
-        file: &File,
-        digest: MessageDigest,
-    ) -> Result<bool, MailboxError> {
-        if !self.is_whole(name, file, digest)? {
-            return Ok(false);
-        }
-        Barrier::File
-            .sync(file)
-            .map_err(|e| self.messages.fault(Step::Sync, name, e))?;
-        Ok(true)
-    }
-
     /// Whether a message is here, and its header block and inline parts are whole; then
-    /// they are on the disk too.
+    /// they are on the disk too: whoever linked it may have died before.
     pub(crate) fn is_here(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
         let name = name::message(digest);
-        match self.messages.find_file(&name, OFlags::RDONLY)? {
+        let Some(file) = self.messages.find_file(&name, OFlags::RDONLY)? else {
+            return Ok(false);
+        };
+        match found::whole(&self.messages, &name, file, digest)? {
             None => Ok(false),
-            Some(file) => self.is_whole_and_synced(&name, &file, digest),
+            Some(file) => file.sync().map(|()| true),
         }
     }
 

@@ -1,10 +1,13 @@
 //! Steps 4 and 5 of a delivery, one after the other: whoever stores in many folders at
 //! once does each for all of them.
 
+use std::sync::Arc;
+
 use ima_message::{Entry, MessageDigest};
 
 use super::Delivered;
 use super::links::Links;
+use super::message::MessageFile;
 use super::store::{Arrival, Giver, SYNCED_EACH};
 use crate::durable::Barrier;
 use crate::error::{MailboxError, Step};
@@ -13,7 +16,6 @@ use crate::journal::{Journal, Written};
 use crate::lock::Lock;
 use crate::name;
 use crate::quota::Room;
-use crate::stage::Staged;
 
 /// What was stored.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl Stored {
 
 /// What is to be written of the messages that were given names.
 #[derive(Debug, Default)]
-pub(super) struct Linked<'a> {
+pub(super) struct Linked {
     pub(super) entries: Vec<Entry>,
     pub(super) new: usize,
     /// Octets of the new ones.
@@ -51,7 +53,7 @@ pub(super) struct Linked<'a> {
     /// Files that were there before.
     pub(super) found: usize,
     /// Files that have their names and are to be synced.
-    pub(super) unsynced: Vec<&'a Staged>,
+    pub(super) unsynced: Vec<Arc<MessageFile>>,
 }
 
 /// Messages that have their names, and whose lines are not in the journal yet. The
@@ -62,7 +64,7 @@ pub(super) struct Storing<'a> {
     giver: Giver,
     journal: Journal,
     links: Links<'a>,
-    linked: Linked<'a>,
+    linked: Linked,
     has_attachments: bool,
     missing: Vec<MessageDigest>,
 }
@@ -186,6 +188,17 @@ impl Storing<'_> {
             true => self.folder.messages.sync(),
             false => Ok(()),
         }
+    }
+
+    /// The file system on which all of the folder lies was synced, or could not be, in
+    /// place of the files and their names.
+    pub(super) fn names_were_synced(
+        &self,
+        whole: Result<(), MailboxError>,
+    ) -> Result<(), MailboxError> {
+        let files = self.linked.unsynced.iter();
+        let synced: Vec<_> = files.map(|file| file.was_synced(&whole)).collect();
+        synced.into_iter().chain([whole]).collect()
     }
 
     /// Writes the lines.

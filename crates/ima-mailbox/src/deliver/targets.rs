@@ -1,14 +1,17 @@
 //! One message for many folders: it is read once, and the folders share the syncs.
 //!
-//! The folders are served in blocks. In each of these the message is staged in every
-//! folder, all of them are locked, the names are made and brought onto the disk by a
-//! sync that is for all, the journals are written, and brought onto the disk likewise.
+//! The folders are served in blocks. In each of these the message is staged for every
+//! folder, once for those that can link the same file; all of them are locked, the names
+//! are made and brought onto the disk by a sync that is for all, the journals are
+//! written, and brought onto the disk likewise.
 //! Nobody waits for a lock here: a folder that somebody else has, and one that is there
 //! twice, has its turn by itself at the end, again and again for half a minute. So
 //! nobody who keeps a folder locked keeps anybody from another, and the order of the
 //! locks does not matter.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read};
 use std::ops::Deref;
 use std::path::Path;
@@ -17,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use ima_message::{DataError, HeaderBlock};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::Delivered;
-use super::block::{Staged, is_shortage, store, try_lock};
+use super::block::{Staged, store, try_lock};
 use super::common::Common;
 use super::store::{Arrival, Giver};
 use crate::error::{MailboxError, Step};
@@ -27,9 +31,15 @@ use crate::folder::Folder;
 use crate::name;
 use crate::quota::Source;
 
-/// Folders of a block: with their descriptors, and those of the message in each of
-/// them, a process stays below 1,024.
-const BLOCK: usize = 48;
+/// Folders of a block, at least: with their descriptors, and those of the message in
+/// each of them, a process stays below 1,024.
+const LEAST: usize = 48;
+/// Folders of a block at most, where a process may have more files open: the syncs of a
+/// block take hardly longer with more.
+const MOST: usize = 256;
+/// Descriptors that a process must be allowed for each folder of a block: twice what a
+/// folder takes.
+const ALLOWED: u64 = 32;
 /// How long folders are tried that somebody else has locked, and how long one lets
 /// them be in between.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,6 +55,21 @@ pub struct Target<'a> {
     pub header: &'a HeaderBlock,
 }
 
+/// What gives the header block that a message has in one folder. One that is lent may
+/// be that of many folders, which share its file then. One that is made is made when
+/// the folder has its turn, and not kept, so that they may be as many as there are
+/// folders.
+pub trait Heading: fmt::Debug {
+    /// The header block. It is the same whenever it is asked for.
+    fn header(&self) -> Cow<'_, HeaderBlock>;
+}
+
+impl Heading for HeaderBlock {
+    fn header(&self) -> Cow<'_, HeaderBlock> {
+        Cow::Borrowed(self)
+    }
+}
+
 /// As [`Target`], for a folder that may be opened when its turn comes, so that folders
 /// may be more than descriptors.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +79,13 @@ pub struct PathTarget<'a> {
     /// The folder, where it is open already.
     pub folder: Option<&'a Folder>,
     /// The header block of the message as it is stored there.
-    pub header: &'a HeaderBlock,
+    pub header: &'a dyn Heading,
 }
 
 /// Stores a message in many folders. Its data are read to their end once; of more than
 /// 128 KiB nothing is held but on disk. Folders on one file system and of one owner
-/// keep one copy of its attachments. What is reported as delivered would survive a
+/// keep one copy of its attachments, and of the file with its header block and inline
+/// parts where the header blocks are the same. What is reported as delivered would survive a
 /// power cut. The answers are in the order of the targets. Where there is one alone,
 /// and it has a fault, the rest of the data stays unread.
 ///
@@ -80,7 +106,8 @@ pub fn deliver_to_all(
 }
 
 /// As [`deliver_to_all`], by the paths of folders. Of those that are not open already
-/// it opens no more than 48 at once, each with a dozen descriptors.
+/// it opens no more than 48 at once, each with a dozen descriptors, or up to 256 where
+/// the process may have more files open than 1,536.
 ///
 /// # Errors
 /// As there; a folder that cannot be opened is that target's.
@@ -101,7 +128,7 @@ pub fn deliver_to_paths(
 /// A target, whichever way its folder is reached.
 pub(super) struct Aim<'a> {
     place: Place<'a>,
-    pub(super) header: &'a HeaderBlock,
+    header: &'a dyn Heading,
 }
 
 enum Place<'a> {
@@ -143,20 +170,22 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
     };
     if let [one] = aims {
         let folder = one.open();
-        return vec![folder.and_then(|folder| folder.deliver(one.header, data, None))];
+        let header = one.header.header();
+        return vec![folder.and_then(|folder| folder.deliver(&header, data, None))];
     }
-    let mut common = match Common::read(first.header, aims, data) {
+    let header = first.header.header();
+    let mut common = match Common::read(&header, aims, data) {
         Ok(common) => common,
         Err(error) => return aims.iter().map(|_| Err(again(&error))).collect(),
     };
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
     let mut later = Vec::new();
     let indices: Vec<usize> = (0..aims.len()).collect();
-    for block in indices.chunks(BLOCK) {
+    for block in indices.chunks(block(getrlimit(Resource::Nofile).current)) {
         let staged = block.iter().filter_map(|&index| {
             let aim = aims.get(index)?;
             let staged = aim.open().and_then(|folder| {
-                let arrival = staged(&folder, aim.header, &mut common)?;
+                let arrival = staged(&folder, aim, &mut common)?;
                 Ok(Staged {
                     index,
                     folder,
@@ -165,7 +194,7 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
             });
             match staged {
                 Ok(staged) => Some(staged),
-                Err(error) if is_shortage(&error) => {
+                Err(error) if error.is_shortage() => {
                     later.push(index);
                     None
                 }
@@ -199,10 +228,16 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
     outcomes.into_values().collect()
 }
 
+/// Folders of a block where a process may have so many files open; `None`: any number.
+fn block(limit: Option<u64>) -> usize {
+    let folders = limit.unwrap_or(u64::MAX).div_euclid(ALLOWED);
+    usize::try_from(folders).map_or(MOST, |folders| folders.clamp(LEAST, MOST))
+}
+
 /// Delivers to one folder; `None` where somebody else has it, who is waited for.
-fn by_itself(
-    aim: &Aim<'_>,
-    common: &mut Common<'_>,
+fn by_itself<'a>(
+    aim: &Aim<'a>,
+    common: &mut Common<'a>,
     is_last: bool,
 ) -> Result<Option<Delivered>, MailboxError> {
     let folder = aim.open()?;
@@ -212,20 +247,21 @@ fn by_itself(
             false => Ok(None),
         };
     };
-    let arrival = staged(&folder, aim.header, common)?;
+    let arrival = staged(&folder, aim, common)?;
     let arrivals = std::slice::from_ref(&arrival);
     let stored = folder.store(&lock, arrivals, &[], Giver::Sender, room.as_ref());
     stored.map(|stored| Some(stored.delivered()))
 }
 
 /// The message, staged in a folder.
-fn staged(
+fn staged<'a>(
     folder: &Folder,
-    header: &HeaderBlock,
-    common: &mut Common<'_>,
+    aim: &Aim<'a>,
+    common: &mut Common<'a>,
 ) -> Result<Arrival, MailboxError> {
     folder.refuse_foreign_root()?;
-    if let Some(part) = common.first_other(header) {
+    let header = aim.header.header();
+    if let Some(part) = common.first_other(&header) {
         return Err(DataError::Digest { part }.into());
     }
     let incoming = common.stage(folder, header);
@@ -233,7 +269,7 @@ fn staged(
 }
 
 /// The same error once more.
-fn again(error: &MailboxError) -> MailboxError {
+pub(super) fn again(error: &MailboxError) -> MailboxError {
     let same = |source: &io::Error| match source.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::new(source.kind(), source.to_string()),
@@ -248,5 +284,25 @@ fn again(error: &MailboxError) -> MailboxError {
             owner: *owner,
         },
         other => MailboxError::Read(io::Error::other(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_as_large_as_descriptors_allow() {
+        for (limit, folders) in [
+            (Some(0), 48),
+            (Some(1024), 48),
+            (Some(1599), 49),
+            (Some(4096), 128),
+            (Some(1 << 20), 256),
+            (Some(u64::MAX), 256),
+            (None, 256),
+        ] {
+            assert_eq!(block(limit), folders, "{limit:?}");
+        }
     }
 }

@@ -20,6 +20,7 @@ mod faults;
 mod letter;
 mod links;
 mod locking;
+mod message_sharing;
 mod model;
 mod moving;
 mod place;

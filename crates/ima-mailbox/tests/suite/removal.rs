@@ -123,3 +123,26 @@ fn no_message_is_acknowledged_into_a_folder_that_goes() {
     }
     assert!(removed > 0, "{kept} kept");
 }
+
+/// Somebody put a copy in the place of a directory while a message was on its way:
+/// it would have been linked where nobody looks.
+#[test]
+fn a_directory_that_was_put_in_the_place_of_another_gets_no_message_of_who_came_before() {
+    for name in ["messages", "attachments", "gone", "tmp"] {
+        let place = Place::new();
+        let (_, path) = place.folder("lists");
+        let letter = Letter::full("1");
+        let folder = Folder::open(&path).unwrap();
+        fs::rename(path.join(name), path.join("before")).unwrap();
+        fs::create_dir(path.join(name)).unwrap();
+        let error = folder.deliver(&letter.header, &mut &*letter.data, None);
+        let error = error.unwrap_err();
+        assert!(!error.is_refusal());
+        assert!(
+            matches!(&error, MailboxError::Replaced(at) if *at == path.join(name)),
+            "{error}"
+        );
+        fs::remove_dir_all(path.join("before")).unwrap();
+        assert_eq!(deliver(&path, &letter, None).unwrap(), Delivered::Stored);
+    }
+}

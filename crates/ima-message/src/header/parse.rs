@@ -1,6 +1,7 @@
 //! From octets to a header block.
 
 use std::str;
+use std::sync::OnceLock;
 
 use super::{Essentials, Field, HeaderBlock, HeaderError, Line, Rule};
 use crate::address::{Address, Mailbox};
@@ -272,6 +273,7 @@ impl Reading {
             octets: block.into(),
             lines: self.lines,
             essentials,
+            digest: OnceLock::new(),
         };
         if !self.signatures.is_empty() {
             let letter = header.letter_octets();

@@ -1,6 +1,8 @@
 //! Header blocks made from others by taking transport lines away or adding them.
 //! Digest and signatures stay as they are.
 
+use std::io::Write as _;
+
 use super::{Field, HeaderBlock, Line};
 use crate::address::Address;
 use crate::host::Hostpart;
@@ -47,6 +49,30 @@ impl HeaderBlock {
                 format!("received: {received}"),
                 Field::Received(received.clone()),
             )
+    }
+
+    /// Adds the octets of [`HeaderBlock::with_received`] to `out`, without making
+    /// the block. False where it would pass its 1 MiB; then nothing is added.
+    #[must_use]
+    pub fn push_with_received(&self, received: &Received, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let stays = |line: &&Line| !matches!(line.field, Field::Received(_));
+        for line in self.lines.iter().filter(stays) {
+            // The range and the LF behind it lie within the octets.
+            let octets = self.octets.as_bytes();
+            out.extend_from_slice(
+                octets
+                    .get(line.range.start..=line.range.end)
+                    .unwrap_or_default(),
+            );
+        }
+        // A vector takes all that is written to it.
+        let _ = write!(out, "received: {received}\n\n");
+        let fits = out.len() - start <= MAX_BLOCK;
+        if !fits {
+            out.truncate(start);
+        }
+        fits
     }
 
     /// With one signature more. None where the block would pass its 1 MiB or
@@ -96,6 +122,7 @@ impl HeaderBlock {
             octets: octets.into(),
             lines,
             essentials: self.essentials.clone(),
+            digest: self.digest.clone(),
         }
     }
 }
@@ -167,5 +194,37 @@ mod tests {
         );
         assert_eq!(header.received(), Some(&received));
         assert!(header.as_bytes().ends_with(b"author=host\n\n"));
+        for before in [block("to: bob@b.test\n"), header.clone()] {
+            let mut out = b"before\n".to_vec();
+            assert!(before.push_with_received(&received, &mut out));
+            assert_eq!(out.strip_prefix(b"before\n"), Some(header.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn received_needs_room() {
+        let value = "b.test 2026-11-22T09:30:02Z from=a.test address=::1 tls=TLSv1.3 author=host";
+        let received = Received::parse(value).unwrap();
+        let empty = block("to: bob@b.test\n");
+        let with = empty.with_received(&received).unwrap().as_bytes().len();
+        // One line more, and of it one octet too many.
+        let line = |octets| format!("x: {}\n", "x".repeat(octets - "x: \n".len()));
+        for (octets, fits) in [(MAX_BLOCK - with, true), (MAX_BLOCK - with + 1, false)] {
+            let (lines, rest) = (octets / 1000 - 1, octets % 1000 + 1000);
+            let header = block(&format!(
+                "to: bob@b.test\n{}{}",
+                line(1000).repeat(lines),
+                line(rest)
+            ));
+            let made = header.with_received(&received);
+            assert_eq!(made.is_some(), fits);
+            let mut out = Vec::new();
+            assert_eq!(header.push_with_received(&received, &mut out), fits);
+            assert_eq!(
+                out,
+                made.map(|made| made.as_bytes().to_vec())
+                    .unwrap_or_default()
+            );
+        }
     }
 }
