@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use ima_message::{Address, FolderName};
+use ima_program::log::Form;
 
 use crate::scope::parse_since;
 
@@ -16,6 +17,10 @@ use crate::scope::parse_since;
 #[derive(Debug, Parser)]
 #[command(name = "fetch-mail", version)]
 pub struct Args {
+    /// Write an event for each message that was fetched to standard error, as text or
+    /// as json [default: $EMEMO_LOG, or none]
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<Form>,
     /// Configuration file [default: fetch-mail.toml in $EMEMO_CONFIG_DIR, or
     /// else in ~/.config/ememo or /etc/ememo]
     #[arg(long, value_name = "FILE")]

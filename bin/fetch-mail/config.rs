@@ -101,6 +101,8 @@ pub struct Account {
     pub times: Times,
     /// How much is to be done.
     pub scope: Scope,
+    /// Files that whoever stays reads again.
+    pub files: Vec<PathBuf>,
 }
 
 impl Account {
@@ -131,6 +133,11 @@ impl Account {
             }
             _ => None,
         };
+        let mut files = PeerVerifier::files(&config.roots, &config.crls, &dir);
+        files.extend(env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+        if let Proof::File(file) = &proof {
+            files.push(file.clone());
+        }
         let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
         let hosts = match &args.server {
             Some(place) => {
@@ -157,6 +164,7 @@ impl Account {
             proof,
             dialler,
             tls,
+            files,
             times: Times {
                 idle: config.idle_timeout.0,
                 ..Times::default()

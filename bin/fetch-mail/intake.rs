@@ -9,6 +9,7 @@ use ima_mailbox::{Batch, Committed, Folder, MailboxError};
 use ima_message::{
     DataError, FlagChange, FolderName, HeaderBlock, MessageDigest, Part, PartDigest,
 };
+use ima_program::log;
 
 use crate::body::{self, Body};
 use crate::failure::Failure;
@@ -244,6 +245,12 @@ impl<'a> Intake<'a> {
         place.wrote(committed.written);
         for Staged { digest, .. } in &staged {
             place.coming.forget(*digest);
+            if log::chosen().is_some() {
+                log::info("fetched")
+                    .field("digest", digest)
+                    .field("folder", name)
+                    .emit();
+            }
         }
         for Staged { digest, parts, .. } in &staged {
             mirror.desk.remove_partial(&body::name(*digest))?;

@@ -55,7 +55,11 @@ const PROGRAM: &str = "fetch-mail";
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    let exit = run(&ima_program::options::parse::<Args>()).unwrap_or_else(|failure| {
+    let args: Args = ima_program::options::parse();
+    if let Some(form) = args.log {
+        log::set_form(form);
+    }
+    let exit = run(&args).unwrap_or_else(|failure| {
         // To cron a run that still goes on is nothing to write home about.
         if !matches!(failure, Failure::Busy(_)) || io::stderr().is_terminal() {
             report(PROGRAM, &failure);
@@ -75,7 +79,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     let is_there = mirror::look(&args.directory)?;
     // Somebody may be long in typing it: nothing is locked before.
     let password = password::password(&account.proof, &account.address)?;
-    shelter::enter(args)?;
+    shelter::enter(args, &account)?;
     let here = is_there.then(open).transpose()?;
     let mut session = Session::open(&account, password.as_deref(), &Signals::default())?;
     // A directory is made for no one who is not let in.
@@ -87,7 +91,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
         }
     };
     if !is_there {
-        shelter::enter(args)?;
+        shelter::enter(args, &account)?;
     }
     let exit = match args.headers_only {
         true => headers::list(&mut session, &mut mirror)?,

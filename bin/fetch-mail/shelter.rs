@@ -9,27 +9,49 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
 use crate::args::Args;
+use crate::config::{Account, Proof};
 use crate::failure::Failure;
 use crate::mirror::above;
 
-/// What a server's name is looked up with.
+/// What a server's name is looked up with, and the directories into which programs
+/// that manage the network put what the first is a link to.
 const NAMES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+const MANAGERS: [&str; 3] = [
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+];
 
 /// Confines this thread, and those that it begins, to the directories of the
-/// options; to the one above where one of them is still to be made.
+/// options; to the one above where one of them is still to be made. Whoever stays can
+/// read again what may change. Nobody is confined who may have to run a command for
+/// the password again.
 ///
 /// # Errors
 /// A fault.
-pub fn enter(args: &Args) -> Result<(), Failure> {
+pub fn enter(args: &Args, account: &Account) -> Result<(), Failure> {
+    if args.watch && matches!(account.proof, Proof::Command(..)) {
+        return Ok(());
+    }
     if !Confinement::is_possible() {
-        log::info("no-landlock")
-            .field("consequence", "this program is confined by itself alone")
-            .emit();
+        if log::chosen().is_some() {
+            log::info("no-landlock")
+                .field("consequence", "this program is confined by itself alone")
+                .emit();
+        }
         return Ok(());
     }
     let mut confinement = Confinement::default().connects();
     for names in NAMES {
         confinement = confinement.reads_beside(Path::new(names));
+    }
+    for manager in MANAGERS {
+        confinement = confinement.reads_beside(&Path::new(manager).join("resolv.conf"));
+    }
+    if args.watch {
+        for file in &account.files {
+            confinement = confinement.reads_beside(file);
+        }
     }
     for directory in [Some(&args.directory), args.maildir.as_ref()]
         .into_iter()
@@ -40,8 +62,10 @@ pub fn enter(args: &Args) -> Result<(), Failure> {
             Err(Errno::NOENT) => open(above(directory), flags, Mode::empty()),
             opened => opened,
         };
-        let opened = opened.map_err(|e| Failure::io("open", directory)(e.into()))?;
-        confinement = confinement.changes(opened);
+        // What is wrong with it is said by whoever needs it.
+        if let Ok(opened) = opened {
+            confinement = confinement.changes(opened);
+        }
     }
     confinement.enter().map_err(Failure::Confinement)
 }

@@ -1,13 +1,11 @@
 //! What came of it all, and what is said of it.
 
 use std::collections::HashSet;
-use std::io::{self, Write as _};
 
 use ima_mailbox::MailboxError;
 use ima_message::{FolderName, MessageDigest};
 use ima_program::Exit;
-use ima_program::escape::visible;
-use ima_program::report::chain;
+use ima_program::report::{self, chain};
 
 use crate::PROGRAM;
 use crate::intake::Stored;
@@ -170,6 +168,5 @@ impl Tally {
 
 /// Says a sentence.
 pub fn say(text: &str) {
-    // There is nobody else to tell.
-    let _ = writeln!(io::stderr().lock(), "{PROGRAM}: {}", visible(text));
+    report::say(PROGRAM, text);
 }

@@ -45,7 +45,7 @@ const AGAIN: usize = 8;
 pub fn watch(args: &Args, account: &Account) -> Result<Exit, Failure> {
     let is_there = mirror::look(&args.directory)?;
     let password = password::password(&account.proof, &account.address)?;
-    shelter::enter(args)?;
+    shelter::enter(args, account)?;
     let mut keeper = Keeper {
         args,
         account,
@@ -116,7 +116,7 @@ impl Keeper<'_> {
         let is_there = mirror::look(directory)?;
         self.mirror = Some(Mirror::open(directory, &self.account.address)?);
         if !is_there {
-            shelter::enter(self.args)?;
+            shelter::enter(self.args, self.account)?;
         }
         let scope = &self.account.scope;
         if scope.sends() || scope.maildir.is_some() {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use ima_mailbox::Folder;
 use ima_message::HeaderBlock;
-use ima_program::{exit::Exit, report};
+use ima_program::{exit::Exit, log, report};
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 const PROGRAM: &str = "server-give-recipient";
 
 fn main() -> ExitCode {
+    log::init(PROGRAM);
     let args: Args = ima_program::options::parse();
     let exit = give(&args).map_or_else(
         |failure| {
@@ -36,7 +37,14 @@ fn give(args: &Args) -> Result<(), Failure> {
     let inbox = Folder::open(&args.inbox)?;
     let mut message = open(args.file())?;
     let header = HeaderBlock::read(&mut message)?;
-    inbox.deliver(&header, &mut message, None)?;
+    let delivered = inbox.deliver(&header, &mut message, None)?;
+    if log::chosen().is_some() {
+        log::info("delivered")
+            .field("digest", header.digest())
+            .field("inbox", args.inbox.display())
+            .field("how", delivered)
+            .emit();
+    }
     Ok(())
 }
 

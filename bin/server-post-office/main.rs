@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use ima_program::Exit;
 use ima_program::config::{Loaded, load};
-use ima_program::server::{self as process, stop_signal};
+use ima_program::server::{self as process, Manner, stop_signal};
 use ima_proto::listen::{Gate, Incoming, Server};
 
 use args::Args;
@@ -29,7 +29,10 @@ fn main() -> ExitCode {
     process::main(
         PROGRAM,
         ima_program::options::parse::<Args>,
-        |args| args.inetd,
+        |args| Manner {
+            inetd: args.inetd,
+            log: args.log,
+        },
         run,
     )
 }

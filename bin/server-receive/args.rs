@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use ima_program::log::Form;
 
 /// Receive mail from other servers by IMDP, and hand each message to a command.
 ///
@@ -18,6 +19,9 @@ pub struct Args {
     /// Serve the one connection on stdin, as inetd passes it on; log to syslog
     #[arg(long, conflicts_with = "listen")]
     pub inetd: bool,
+    /// Write the log as text or as json, a line an event [default: $EMEMO_LOG, or text]
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<Form>,
     /// Listen here, in place of the configuration's `listen`; port 0 is any free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<String>,

@@ -51,6 +51,8 @@ impl Protocol for Receiving {
             .emit();
         let mut session = Session::new(self, &peer, connection);
         let end = Receiver::new(secure, &peer.names, &self.limits, &mut session).run();
+        // What it has to say stands before the end.
+        drop(session);
         let event = log::info("closed").field("address", peer.address);
         let (event, exit) = match end {
             End::Done => (event, Exit::Done),

@@ -1,5 +1,6 @@
 //! What stands behind one connection: the commands, and the log.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -25,10 +26,15 @@ pub struct Session<'a> {
     server: &'a Receiving,
     peer: &'a PeerInfo,
     connection: &'a Connection,
-    /// The header block in hand, with its `received`.
+    /// That of the last message.
+    received: Option<Received>,
+    /// The header block in hand, with its `received`, where a handler is started
+    /// for it.
     header: Option<HeaderBlock>,
     /// The handler that has accepted it, where it is one that stays.
     exchange: Option<Exchange<'a>>,
+    /// What is written into the log once the answer is out.
+    event: Option<log::Entry>,
 }
 
 /// Where the data of a message go.
@@ -61,21 +67,34 @@ impl<'a> Session<'a> {
             server,
             peer,
             connection,
+            received: None,
             header: None,
             exchange: None,
+            event: None,
         }
     }
 
     /// None where the clock is out of its mind.
-    fn received(&self, message: &Accepted) -> Option<Received> {
-        Some(Received {
-            host: self.peer.sni.clone(),
-            time: now()?,
-            from: message.peer().clone(),
-            address: self.peer.address.to_string().into(),
-            tls: self.peer.tls.into(),
-            author: message.author(),
-        })
+    fn received(&mut self, message: &Accepted) -> Option<Received> {
+        let time = now()?;
+        let from = message.peer();
+        let is_from = |received: &Received| received.from.as_written() == from.as_written();
+        let received = match self.received.take().filter(is_from) {
+            Some(last) => Received {
+                time,
+                author: message.author(),
+                ..last
+            },
+            None => Received {
+                host: self.peer.sni.clone(),
+                time,
+                from: from.clone(),
+                address: self.peer.address.to_string().into(),
+                tls: self.peer.tls.into(),
+                author: message.author(),
+            },
+        };
+        Some(received)
     }
 
     fn decide(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
@@ -83,49 +102,43 @@ impl<'a> Session<'a> {
         if self.server.strangers.is_over(&stranger, Instant::now()) {
             return Ok(too_many_unknown());
         }
-        let header = self
-            .received(message)
-            .and_then(|received| message.header().with_received(&received));
-        let Some(header) = header else {
-            // There is always room: the limit of a header block leaves it.
-            log::error("clock-is-wrong").emit();
-            let text = "a fault here; try again later";
-            return Ok(HeadersAnswer::Defer(NO_TIME, text.into()));
+        let Some(received) = self.received(message) else {
+            return Ok(clock_is_wrong());
         };
-        let mut counting = self.counting(stranger, say);
+        let mut counting = Counting::new(self.server, stranger, say);
         let answer = match &self.server.behind {
-            Behind::EachOnce(handlers) => handlers
-                .check(&header, &mut counting)
-                .map(|answer| (answer, None)),
-            Behind::Staying(stream) => stream.check(&header, message.deadline(), &mut counting),
+            Behind::EachOnce(handlers) => match message.header().with_received(&received) {
+                Some(header) => {
+                    let answer = handlers.check(&header, &mut counting);
+                    self.header = Some(header);
+                    answer.map(|answer| (answer, None))
+                }
+                // There is always room: the limit of a header block leaves it.
+                None => Ok((clock_is_wrong(), None)),
+            },
+            Behind::Staying(stream) => {
+                let (header, deadline) = (message.header(), message.deadline());
+                stream.check(header, &received, deadline, &mut counting)
+            }
         };
+        self.received = Some(received);
         if counting.over {
             return Ok(too_many_unknown());
         }
         let (answer, exchange) = answer?;
         self.exchange = exchange;
-        self.header = Some(header);
         Ok(answer)
     }
 
     /// As whom a peer is counted that asks for unknown recipients: the name in
     /// its certificate, so that a wildcard is one and not as many as it likes.
-    fn stranger(&self, message: &Accepted) -> String {
+    fn stranger<'m>(&self, message: &'m Accepted) -> Cow<'m, str> {
         let host = message.peer().ascii();
         let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
         if self.peer.names.iter().any(|name| name == host) {
-            host.to_owned()
+            host.into()
         } else {
-            format!("*.{parent}")
-        }
-    }
-
-    fn counting<'s>(&'s self, stranger: String, say: &'s mut dyn Say) -> Counting<'s> {
-        Counting {
-            say,
-            strangers: &self.server.strangers,
-            stranger,
-            over: false,
+            format!("*.{parent}").into()
         }
     }
 
@@ -135,6 +148,26 @@ impl<'a> Session<'a> {
             .field("peer", message.peer())
             .field("address", self.peer.address)
             .field("host", &self.peer.sni)
+    }
+
+    /// Has an event written into the log once the answer is out, or when it turns
+    /// out that none is given.
+    fn log_soon(&mut self, event: log::Entry) {
+        self.log_now();
+        self.event = Some(event);
+    }
+
+    fn log_now(&mut self) {
+        if let Some(event) = self.event.take() {
+            event.emit();
+        }
+    }
+}
+
+/// A connection that ends without an answer has its event in the log as well.
+impl std::ops::Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.log_now();
     }
 }
 
@@ -147,10 +180,11 @@ impl<'a> Service for Session<'a> {
         let event = self
             .event("headers", message)
             .field("octets", message.header().size());
-        match &answer {
-            Ok(answer) => event.field("answer", answer).emit(),
-            Err(Drop) => event.field("answer", "drop").emit(),
-        }
+        self.log_soon(match &answer {
+            Ok(HeadersAnswer::Accept) => event.field("answer", "ACCEPT"),
+            Ok(answer) => event.field("answer", answer),
+            Err(Drop) => event.field("answer", "drop"),
+        });
         answer
     }
 
@@ -172,7 +206,7 @@ impl<'a> Service for Session<'a> {
     }
 
     fn deliver(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
-        let mut counting = self.counting(self.stranger(message), say);
+        let mut counting = Counting::new(self.server, self.stranger(message), say);
         let outcome = match (data, &self.server.behind) {
             (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
             (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
@@ -197,8 +231,13 @@ impl<'a> Service for Session<'a> {
             (_, outcome) => outcome,
         };
         let answer = outcome.map_or("drop", DataAnswer::as_str);
-        self.event("data", message).field("answer", answer).emit();
+        let event = self.event("data", message).field("answer", answer);
+        self.log_soon(event);
         outcome
+    }
+
+    fn answered(&mut self) {
+        self.log_now();
     }
 
     fn goes_on(&mut self) -> bool {
@@ -206,6 +245,11 @@ impl<'a> Service for Session<'a> {
         self.exchange = None;
         self.connection.goes_on()
     }
+}
+
+fn clock_is_wrong() -> HeadersAnswer {
+    log::error("clock-is-wrong").emit();
+    HeadersAnswer::Defer(NO_TIME, "a fault here; try again later".into())
 }
 
 fn too_many_unknown() -> HeadersAnswer {
@@ -218,11 +262,20 @@ fn too_many_unknown() -> HeadersAnswer {
 struct Counting<'s> {
     say: &'s mut dyn Say,
     strangers: &'s Strangers,
-    stranger: String,
+    stranger: Cow<'s, str>,
     over: bool,
 }
 
-impl Counting<'_> {
+impl<'s> Counting<'s> {
+    fn new(server: &'s Receiving, stranger: Cow<'s, str>, say: &'s mut dyn Say) -> Self {
+        Self {
+            say,
+            strangers: &server.strangers,
+            stranger,
+            over: false,
+        }
+    }
+
     /// Whether a line is passed on.
     fn passes(&mut self, line: &str) -> bool {
         if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use ima_program::log::Form;
 
 /// Send messages to the hosts of their recipients: to all of them, or to none.
 ///
@@ -20,6 +21,10 @@ pub struct Args {
     /// Begin each line with the number of its message, from 1
     #[arg(long)]
     pub number: bool,
+    /// Write an event for each recipient to standard error too, as text or as json
+    /// [default: $EMEMO_LOG, or none]
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<Form>,
     /// Messages, any number in each; - or none is standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,

@@ -5,11 +5,13 @@ use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use ima_message::{Address, HandlerLine, Hostpart};
+use ima_message::{Address, HandlerLine, Hostpart, MessageDigest};
 use ima_program::Exit;
 use ima_program::escape::visible;
+use ima_program::{log, report};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::PROGRAM;
 use crate::config::Office;
 use crate::input::InputError;
 use crate::leg::{Leg, Verdict, deferred};
@@ -29,6 +31,7 @@ pub struct Dispatch<'o> {
     options: Options,
     /// Of the message that is under way, from 1.
     number: u64,
+    digest: Option<MessageDigest>,
     /// By return-path host and recipients' host: one connection serves one of each.
     ways: HashMap<(Hostpart, Hostpart), Way>,
     printer: Mutex<Printer>,
@@ -78,6 +81,7 @@ impl<'o> Dispatch<'o> {
             upcoming,
             options,
             number: 0,
+            digest: None,
             ways: HashMap::new(),
             printer: Mutex::default(),
         }
@@ -87,13 +91,16 @@ impl<'o> Dispatch<'o> {
     pub fn take(&mut self, item: Item) -> Exit {
         self.number += 1;
         match item {
-            Ok(message) => self.send(&message),
+            Ok(message) => {
+                self.digest = Some(message.header().digest());
+                self.send(&message)
+            }
             Err(error) => self.pass_over(&error),
         }
     }
 
     fn pass_over(&self, error: &InputError) -> Exit {
-        self.complain(&ima_program::report::chain(error));
+        self.complain(&report::chain(error));
         error.exit()
     }
 
@@ -284,6 +291,11 @@ impl<'o> Dispatch<'o> {
     }
 
     fn print(&self, line: &HandlerLine) {
+        if log::chosen().is_some()
+            && let Some(digest) = self.digest
+        {
+            log_outcome(digest, line);
+        }
         self.printer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -315,6 +327,22 @@ impl<'o> Dispatch<'o> {
             None => exit,
         }
     }
+}
+
+fn log_outcome(digest: MessageDigest, line: &HandlerLine) {
+    let event =
+        |entry: log::Entry, recipient| entry.field("digest", digest).field("recipient", recipient);
+    match line {
+        HandlerLine::Ok(address) => event(log::info("sent"), address),
+        HandlerLine::Fail { address, text } => {
+            event(log::warn("refused"), address).field("reason", text)
+        }
+        HandlerLine::NoRecipient(address) => event(log::warn("no-recipient"), address),
+        HandlerLine::Defer { address, text, .. } => {
+            event(log::warn("deferred"), address).field("reason", text)
+        }
+    }
+    .emit();
 }
 
 /// Does the same with each, at the same time.
@@ -371,6 +399,5 @@ fn progress_bar(octets: u64) -> ProgressBar {
 
 /// Says something to the person at the terminal, or to the log behind stderr.
 pub fn complain(text: &str) {
-    // There is nobody else to tell.
-    let _ = writeln!(io::stderr().lock(), "server-send-mail: {}", visible(text));
+    report::say(PROGRAM, text);
 }

@@ -32,6 +32,9 @@ const PROGRAM: &str = "server-send-mail";
 fn main() -> ExitCode {
     let args: Args = ima_program::options::parse();
     log::init(PROGRAM);
+    if let Some(form) = args.log {
+        log::set_form(form);
+    }
     let exit = run(&args).unwrap_or_else(|error| {
         report(PROGRAM, &*error);
         Exit::Unfinished

@@ -142,10 +142,10 @@ impl Command {
     /// Where the program is not there, not executable, or the system is out of
     /// something.
     pub fn start(self, limits: Limits) -> Result<Running, ChildError> {
-        self.start_in(
-            env::vars_os().filter(|(name, _)| is_passed_on(name)),
-            limits,
-        )
+        let passed_on = env::vars_os().filter(|(name, _)| is_passed_on(name));
+        // What it does for what others sent is in our log, in the form of that.
+        let log = (log::VARIABLE.into(), log::form().name().into());
+        self.start_in(passed_on.chain([log]), limits)
     }
 
     /// Starts it with all of our environment: a command of the user's own, which

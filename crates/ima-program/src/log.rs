@@ -8,12 +8,21 @@
 //! `\`, or a character that could lead a reader astray; inside the quotes `"`
 //! and `\` have a `\` before them, and the last kind is written as in
 //! [`crate::escape`]. So nothing that a peer or a child says forges a line or a
-//! field, or reaches a terminal as a sequence. What is secret (a password, a
+//! field, or reaches a terminal as a sequence. The other form, for programs, is an
+//! object of JSON with the same keys:
+//!
+//! ```text
+//! {"time":"2026-11-22T09:30:02.123Z","level":"info","program":"server-receive",…}
+//! ```
+//!
+//! What is secret (a password, a
 //! key, message text) must not be given to these functions.
 
+mod form;
 mod syslog;
 
-use crate::escape::{is_hidden, push_visible};
+pub use form::{Form, FormError, VARIABLE, chosen, form, set_form};
+
 use jiff::Timestamp;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -32,7 +41,8 @@ pub const MAX_LINE: usize = 4096;
 /// The longest value in octets, before it is escaped; a longer one ends in `…`.
 pub const MAX_VALUE: usize = 1000;
 
-const CUT: &str = " cut=true";
+/// Room for most lines.
+const USUAL_LINE: usize = 320;
 
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
 static SYSLOG: OnceLock<Syslog> = OnceLock::new();
@@ -74,10 +84,23 @@ pub fn error(event: &'static str) -> Entry {
     Entry::new(Level::Error, event)
 }
 
+/// What a program that may have no log otherwise ended with.
+pub(crate) fn failed(program: &str, error: &str) {
+    let entry = Entry::at(form(), Timestamp::now(), Level::Error, program, "failed");
+    entry.field("error", error).emit();
+}
+
+/// What it has to say.
+pub(crate) fn said(program: &str, text: &str) {
+    let entry = Entry::at(form(), Timestamp::now(), Level::Warn, program, "said");
+    entry.field("text", text).emit();
+}
+
 /// A line in the making.
 #[derive(Debug)]
 #[must_use = "an entry is written by emit()"]
 pub struct Entry {
+    form: Form,
     level: Level,
     line: String,
     cut: bool,
@@ -85,37 +108,35 @@ pub struct Entry {
 
 impl Entry {
     fn new(level: Level, event: &str) -> Self {
-        Self::at(Timestamp::now(), level, program(), event)
+        Self::at(form(), Timestamp::now(), level, program(), event)
     }
 
-    fn at(time: Timestamp, level: Level, program: &str, event: &str) -> Self {
+    fn at(form: Form, time: Timestamp, level: Level, program: &str, event: &str) -> Self {
         let level_name = match level {
             Level::Info => "info",
             Level::Warn => "warn",
             Level::Error => "error",
         };
+        let mut line = String::with_capacity(USUAL_LINE);
+        form.begin(&mut line, time, level_name);
         let entry = Self {
+            form,
             level,
-            line: format!("time={time:.3} level={level_name}"),
+            line,
             cut: false,
         };
         entry.field("program", program).field("event", event)
     }
 
-    /// Adds `key=value`. A key is lower-case letters, digits and `-`.
+    /// Adds a field. A key is lower-case letters, digits and `-`.
     pub fn field(mut self, key: &'static str, value: impl Display) -> Self {
-        let value = escaped(&value.to_string());
-        let length = [self.line.len(), 1, key.len(), 1, value.len(), CUT.len(), 1]
-            .into_iter()
-            .fold(0, usize::saturating_add);
-        if length > MAX_LINE {
+        let before = self.line.len();
+        self.form.push_field(&mut self.line, key, value);
+        let end = [self.form.cut().len(), self.form.end().len()];
+        if end.into_iter().fold(self.line.len(), usize::saturating_add) > MAX_LINE {
+            self.line.truncate(before);
             self.cut = true;
-            return self;
         }
-        self.line.push(' ');
-        self.line.push_str(key);
-        self.line.push('=');
-        self.line.push_str(&value);
         self
     }
 
@@ -127,36 +148,11 @@ impl Entry {
 
     fn into_line(mut self) -> String {
         if self.cut {
-            self.line.push_str(CUT);
+            self.line.push_str(self.form.cut());
         }
-        self.line.push('\n');
+        self.line.push_str(self.form.end());
         self.line
     }
-}
-
-fn escaped(value: &str) -> String {
-    let end = value.floor_char_boundary(MAX_VALUE);
-    let (kept, rest) = value.split_at_checked(end).unwrap_or((value, ""));
-    let quote =
-        kept.is_empty() || kept.contains(|c| matches!(c, ' ' | '"' | '=' | '\\') || is_hidden(c));
-    let mut out = String::with_capacity(kept.len().saturating_add(8));
-    if quote {
-        out.push('"');
-    }
-    for c in kept.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if is_hidden(c) => push_visible(&mut out, c),
-            c => out.push(c),
-        }
-    }
-    if !rest.is_empty() {
-        out.push('…');
-    }
-    if quote {
-        out.push('"');
-    }
-    out
 }
 
 /// One write(2) on stderr, again only where a signal came in between; or a
@@ -204,7 +200,7 @@ fn same_socket(one: impl AsFd, other: impl AsFd) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
-    use super::{Entry, Level, MAX_LINE, MAX_VALUE, same_socket};
+    use super::{Entry, Form, Level, MAX_LINE, MAX_VALUE, same_socket};
     use std::env;
     use std::error::Error;
     use std::fs::File;
@@ -215,7 +211,7 @@ mod tests {
 
     fn entry(event: &str) -> Entry {
         let time = "2026-11-22T09:30:02.1239Z".parse().unwrap();
-        Entry::at(time, Level::Info, "server-receive", event)
+        Entry::at(Form::Text, time, Level::Info, "server-receive", event)
     }
 
     #[test]
@@ -230,10 +226,31 @@ mod tests {
         );
         let whole = "2026-11-22T09:30:02Z".parse().unwrap();
         assert!(
-            Entry::at(whole, Level::Warn, "p", "e")
+            Entry::at(Form::Text, whole, Level::Warn, "p", "e")
                 .into_line()
                 .starts_with("time=2026-11-22T09:30:02.000Z level=warn ")
         );
+    }
+
+    #[test]
+    fn a_time_is_written_the_same_whatever_was_written_before() {
+        for time in [
+            "2026-11-22T09:30:02.1239Z",
+            "2026-11-22T09:30:02.001Z",
+            "2026-11-22T09:30:03.999999999Z",
+            "2026-11-22T09:30:02.999Z",
+            "1970-01-01T00:00:00.5Z",
+            "1969-12-31T23:59:59.25Z",
+            "1970-01-01T00:00:01Z",
+            "9999-12-30T22:00:00.999999999Z",
+        ] {
+            let time = time.parse().unwrap();
+            let line = Entry::at(Form::Text, time, Level::Info, "p", "e").into_line();
+            assert!(
+                line.starts_with(&format!("time={time:.3} level=")),
+                "{line}"
+            );
+        }
     }
 
     #[test]
@@ -269,6 +286,49 @@ mod tests {
         let line = many.field("small", 1).into_line();
         assert!(line.len() <= MAX_LINE, "{}", line.len());
         assert!(line.ends_with(" small=1 cut=true\n"), "{line}");
+    }
+
+    fn json(event: &str) -> Entry {
+        let time = "2026-11-22T09:30:02.1239Z".parse().unwrap();
+        Entry::at(Form::Json, time, Level::Error, "server-receive", event)
+    }
+
+    #[test]
+    fn a_line_of_json() {
+        let line = json("accepted").field("peer", "a.test").into_line();
+        assert_eq!(
+            line,
+            "{\"time\":\"2026-11-22T09:30:02.123Z\",\"level\":\"error\",\
+             \"program\":\"server-receive\",\"event\":\"accepted\",\"peer\":\"a.test\"}\n"
+        );
+        for (value, written) in [
+            ("", ""),
+            ("a=b \"c\" \\n", "a=b \\\"c\\\" \\\\n"),
+            ("x\"}\n{\"y", "x\\\"}\\n{\\\"y"),
+            (
+                "\t\r\0\u{1b}[2J\u{7f}",
+                "\\t\\u000d\\u0000\\u001b[2J\\u007f",
+            ),
+            ("\u{202e}\u{2028}", "\\u202e\\u2028"),
+            ("grün 👩", "grün 👩"),
+        ] {
+            let line = json("x").field("v", value).into_line();
+            assert!(
+                line.ends_with(&format!(",\"v\":\"{written}\"}}\n")),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_has_an_end() {
+        let hard = "\u{1}".repeat(MAX_VALUE);
+        let line = json("x").field("v", &hard).field("small", 1).into_line();
+        assert!(line.len() <= MAX_LINE, "{}", line.len());
+        assert!(
+            line.ends_with(",\"small\":\"1\",\"cut\":\"true\"}\n"),
+            "{line}"
+        );
     }
 
     #[test]

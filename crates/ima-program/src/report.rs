@@ -6,9 +6,25 @@ use std::error::Error;
 
 /// Prints `program: message: cause: cause's cause` as one line on stderr, with
 /// nothing in it that a terminal would obey; after [`log::to_syslog`], in the
-/// system's log. A stderr that cannot be written to is passed over.
+/// system's log. Where the log is of JSON, it is an event of it, `failed`. A stderr
+/// that cannot be written to is passed over.
 pub fn report(program: &str, error: &dyn Error) {
-    log::write(log::Level::Error, &line(program, error));
+    match log::form() {
+        log::Form::Json => log::failed(program, &chain(error)),
+        log::Form::Text => log::write(log::Level::Error, &line(program, error)),
+    }
+}
+
+/// Says something to the person at the terminal, or to the log behind stderr, in one
+/// write, as [`report`] does: `program: text`, or the event `said` of JSON.
+pub fn say(program: &str, text: &str) {
+    match log::form() {
+        log::Form::Json => log::said(program, text),
+        log::Form::Text => {
+            let line = format!("{}: {}\n", visible(program), visible(text));
+            log::write(log::Level::Warn, &line);
+        }
+    }
 }
 
 /// `error` and what caused it, joined by `: `. A cause that the message before

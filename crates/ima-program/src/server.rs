@@ -7,12 +7,21 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use crate::Exit;
-use crate::log;
+use crate::log::{self, Form};
 use crate::report::{chain, report};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+/// How a server is to serve, by its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// `--inetd`: the one connection on stdin.
+    pub inetd: bool,
+    /// `--log`.
+    pub log: Option<Form>,
+}
+
 /// The whole of a server: `parse` reads its options, which may end the process,
-/// `is_inetd` says whether `--inetd` is among them, and `run` does the rest.
+/// `manner` finds among them how it is to serve, and `run` does the rest.
 ///
 /// Under inetd stderr is the peer's socket, and nothing may be said there, not
 /// even that an option is wrong: then, and with `--inetd`, the log and what went
@@ -20,7 +29,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 pub fn main<A>(
     program: &'static str,
     parse: impl FnOnce() -> A,
-    is_inetd: impl FnOnce(&A) -> bool,
+    manner: impl FnOnce(&A) -> Manner,
     run: impl FnOnce(&A) -> Result<Exit, Box<dyn Error>>,
 ) -> ExitCode {
     log::init(program);
@@ -29,7 +38,10 @@ pub fn main<A>(
         return Exit::Unfinished.into();
     }
     let args = parse();
-    let inetd = is_inetd(&args);
+    let Manner { inetd, log } = manner(&args);
+    if let Some(form) = log {
+        log::set_form(form);
+    }
     if inetd && !is_socket && log::to_syslog().is_err() {
         return Exit::Unfinished.into();
     }

@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use ima_message::text::is_text;
+use ima_message::text::{first_forbidden, is_text};
 
 pub use channel::{Channel, Woken};
 pub use error::{BlockError, WireError};
@@ -25,6 +25,9 @@ pub const MAX_LINE: usize = 4096;
 
 /// Octets asked of the channel at once, and the most a sink is given at once.
 const CHUNK: usize = 16 * 1024;
+
+/// The room for output, in octets, that a wire keeps between two flushes.
+const KEPT: usize = 1024;
 
 /// What [`Wire::await_line`] waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,9 +123,9 @@ impl<C: Channel> Wire<C> {
             self.start += taken;
             if end.is_some() {
                 let line = String::from_utf8(line).map_err(|_| WireError::NotText)?;
-                return match line.chars().all(is_text) {
-                    true => Ok(line),
-                    false => Err(WireError::NotText),
+                return match first_forbidden(&line) {
+                    None => Ok(line),
+                    Some(_) => Err(WireError::NotText),
                 };
             }
             if self.fill(deadline)? == 0 {
@@ -221,7 +224,7 @@ impl<C: Channel> Wire<C> {
     /// # Errors
     /// Those of [`Wire::write_octets`].
     pub fn write_line(&mut self, line: &str) -> Result<(), WireError> {
-        if line.len() < MAX_LINE && line.chars().all(is_text) {
+        if line.len() < MAX_LINE && first_forbidden(line).is_none() {
             self.write_octets(line.as_bytes())?;
             return self.write_octets(b"\n");
         }
@@ -265,8 +268,12 @@ impl<C: Channel> Wire<C> {
     pub fn flush(&mut self, within: Duration) -> Result<(), WireError> {
         let deadline = self.deadline(within);
         self.channel.set_deadline(deadline);
-        let output = std::mem::take(&mut self.output);
-        self.channel.write_all(&output)?;
+        let written = self.channel.write_all(&self.output);
+        self.output.clear();
+        if self.output.capacity() > KEPT {
+            self.output = Vec::new();
+        }
+        written?;
         Ok(self.channel.flush()?)
     }
 

@@ -33,6 +33,7 @@ pub mod probe;
 mod secure;
 mod server;
 mod stray;
+mod timed;
 mod trust;
 mod verifier;
 

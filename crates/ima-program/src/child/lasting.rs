@@ -1,6 +1,7 @@
 //! A child that stays: it is asked on its stdin, a pipe, and answers on its
 //! stdout, as often as it is asked. Closing its stdin is how it is told to end.
 
+use super::watched::CHUNK;
 use super::{ChildError, Command, Event, Group, Limits, MAX_OUTPUT, Running};
 use crate::exit::Exit;
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
@@ -152,10 +153,19 @@ impl Lasting {
         !ready.exited && !ready.output && self.running.lines.is_empty()
     }
 
-    /// Whether it is still there to be spoken to.
+    /// Whether it has closed its stdout or said something that was not heard yet,
+    /// as far as its stdout tells: less than [`Lasting::is_at_rest`], and sooner.
     #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.running.child.is_some() && !self.running.watched.wait(Duration::ZERO).exited
+    pub fn has_spoken(&mut self) -> bool {
+        let Running { watched, lines, .. } = &mut self.running;
+        watched.read(lines, CHUNK);
+        !watched.has_output() || !lines.is_empty()
+    }
+
+    /// Whether its end was not seen yet.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.child.is_some()
     }
 
     /// Tells it that nothing comes any more.
@@ -194,13 +204,34 @@ mod tests {
     fn it_is_asked_as_often_as_one_likes_and_ends_in_order() {
         let mut child = start("while read -r line; do echo \"$line $line\"; done; exit 1");
         for question in ["a", "b", "c"] {
-            assert!(child.is_at_rest());
+            assert!(child.is_at_rest() && !child.has_spoken());
             child.write(format!("{question}\n").as_bytes()).unwrap();
             let answer = format!("{question} {question}");
             assert_eq!(child.next(LONG), Event::Line(answer));
             assert!(!child.has_unread() && !child.has_line() && child.is_running());
         }
         assert_eq!(child.end(LONG), Exit::Refused);
+    }
+
+    #[test]
+    fn what_it_says_unasked_is_noticed_and_not_lost() {
+        let mut child = start("echo here; read -r line; exec >&-; read -r line; exit 0");
+        assert!(child.running.watched.wait(LONG).output);
+        assert!(child.has_spoken() && !child.is_at_rest());
+        assert_eq!(child.next(LONG), Event::Line("here".into()));
+        assert!(!child.has_spoken() && child.is_at_rest());
+        // The end of its stdout is something, and so is half a line.
+        child.write(b"\n").unwrap();
+        assert!(child.running.watched.wait(LONG).output);
+        assert!(child.has_spoken() && child.is_running());
+        child.write(b"\n").unwrap();
+        assert_eq!(child.next(LONG), Event::Exited(Exit::Done));
+        assert!(!child.is_running());
+
+        let mut child = start("printf half; read -r line; exit 0");
+        assert!(child.running.watched.wait(LONG).output);
+        assert!(child.has_spoken() && child.has_spoken() && !child.is_at_rest());
+        assert_eq!(child.end(LONG), Exit::Done);
     }
 
     #[test]

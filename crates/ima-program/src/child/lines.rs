@@ -79,10 +79,10 @@ impl Lines {
             let piece = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
             let room = self.max_line.saturating_sub(self.line.len());
             let kept = piece.get(..room).unwrap_or(piece);
-            self.line.extend_from_slice(kept);
             self.is_long |= kept.len() < piece.len();
 
             let Some(end) = end else {
+                self.line.extend_from_slice(kept);
                 self.received.clear();
                 self.taken = 0;
                 return None;
@@ -92,7 +92,12 @@ impl Lines {
                 .cut
                 .lines
                 .saturating_add(mem::take(&mut self.is_long).into());
-            let line = text(&mem::take(&mut self.line), self.max_line);
+            let line = if self.line.is_empty() {
+                text(kept, self.max_line)
+            } else {
+                self.line.extend_from_slice(kept);
+                text(&mem::take(&mut self.line), self.max_line)
+            };
             if !line.is_empty() {
                 return Some(line);
             }
@@ -125,6 +130,11 @@ impl Lines {
 
 /// `octets` as text of at most `most` octets, U+FFFD in place of what is none.
 fn text(octets: &[u8], most: usize) -> String {
+    let plain = |octet: &u8| matches!(octet, b' '..=b'~');
+    let plain = octets.len() <= most && octets.iter().all(plain);
+    if let (true, Ok(text)) = (plain, str::from_utf8(octets)) {
+        return text.to_owned();
+    }
     let mut text: String = String::from_utf8_lossy(octets)
         .chars()
         .map(|c| {

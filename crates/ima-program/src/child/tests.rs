@@ -396,6 +396,7 @@ fn of_the_environment_only_what_is_meant() {
         lines,
         [
             "EMEMO_CONFIG_DIR=/somewhere/else",
+            "EMEMO_LOG=text",
             "IMA_AUTHOR=valid",
             "IMA_DIGEST=d",
             "IMA_TEST_ALONE=caller",

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
-use std::io::{ErrorKind, Read as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
@@ -74,23 +74,27 @@ impl Watched {
 
     /// The same, also until the pipe to its stdin has room.
     pub(super) fn wait_for(&self, input: Option<BorrowedFd<'_>>, time: Duration) -> Ready {
-        let mut fds = Vec::with_capacity(3);
-        fds.push(PollFd::new(&self.pidfd, PollFlags::IN));
-        if let Some(output) = &self.output {
-            fds.push(PollFd::new(output, PollFlags::IN));
-        }
-        if let Some(input) = input {
-            fds.push(PollFd::from_borrowed_fd(input, PollFlags::OUT));
-        }
+        // In the place of one that is not there stands the child itself.
+        let pidfd = || PollFd::new(&self.pidfd, PollFlags::IN);
+        let output = self.output.as_ref();
+        let mut fds = [
+            pidfd(),
+            output.map_or_else(pidfd, |output| PollFd::new(output, PollFlags::IN)),
+            input.map_or_else(pidfd, |input| {
+                PollFd::from_borrowed_fd(input, PollFlags::OUT)
+            }),
+        ];
         let time = Timespec::try_from(time.min(LONGEST_WAIT)).ok();
-        if poll(&mut fds, time.as_ref()).is_err() {
+        let count = if input.is_some() { 3 } else { 2 };
+        let watched = fds.get_mut(..count).unwrap_or_default();
+        if poll(watched, time.as_ref()).is_err() {
             return Ready::default();
         }
-        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let [exited, spoke, room] = fds.map(|fd| !fd.revents().is_empty());
         Ready {
-            exited: ready.next().unwrap_or(false),
-            output: self.output.is_some() && ready.next().unwrap_or(false),
-            room: input.is_some() && ready.next().unwrap_or(false),
+            exited,
+            output: output.is_some() && spoke,
+            room: input.is_some() && room,
         }
     }
 
@@ -109,34 +113,43 @@ impl Watched {
         }
     }
 
-    /// Reads what is there, at most `most` octets.
-    pub(super) fn read(&mut self, lines: &mut Lines, most: usize) {
-        let mut chunk = [0; CHUNK];
-        let mut left = most;
-        while let (Some(output), Some(room)) = (&mut self.output, chunk.get_mut(..left.min(CHUNK)))
-        {
-            if room.is_empty() {
-                return;
-            }
-            match output.read(room) {
-                Ok(0) => self.output = None,
-                Ok(length) => {
-                    left = left.saturating_sub(length);
-                    lines.feed(room.get(..length).unwrap_or_default());
+    /// Reads what is there, at most `most` octets and no more than the system
+    /// gives at once: that there is more [`Watched::wait`] says. How many octets
+    /// that was; `None` where there is nothing now, or will be nothing any more.
+    pub(super) fn read(&mut self, lines: &mut Lines, most: usize) -> Option<usize> {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let room = chunk.get_mut(..most.min(CHUNK)).unwrap_or_default();
+        let output = self.output.as_ref().filter(|_| !room.is_empty())?;
+        loop {
+            match rustix::io::read(output, &mut *room) {
+                Ok(([], _)) => self.output = None,
+                Ok((octets, _)) => {
+                    lines.feed(octets);
+                    return Some(octets.len());
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {}
                 Err(_) => self.output = None,
             }
+            return None;
         }
+    }
+
+    /// Whether its stdout is open.
+    pub(super) const fn has_output(&self) -> bool {
+        self.output.is_some()
     }
 
     /// Reads what the child, which has exited, had written: no more than a
     /// pipe holds, for others may go on writing to it. Then closes it.
     pub(super) fn drain(&mut self, lines: &mut Lines) {
-        if let Some(output) = &self.output {
-            let size = fcntl_getpipe_size(output).unwrap_or(PIPE);
-            self.read(lines, size);
+        let size = self
+            .output
+            .as_ref()
+            .map_or(0, |output| fcntl_getpipe_size(output).unwrap_or(PIPE));
+        let mut left = size;
+        while let Some(count) = self.read(lines, left) {
+            left = left.saturating_sub(count);
         }
         self.output = None;
     }

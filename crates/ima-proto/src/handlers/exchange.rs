@@ -20,8 +20,6 @@ const HOLD: usize = 64 << 10;
 pub struct Exchange<'s> {
     hand: Hand<'s>,
     deadline: Instant,
-    /// What was not given yet: at first the command that announces the data.
-    held: Vec<u8>,
     /// Whether some of it was given.
     is_begun: bool,
 }
@@ -38,10 +36,10 @@ enum Hand<'s> {
 impl<'s> Exchange<'s> {
     pub(super) fn new(mut talk: Talk<'s>, octets: u64, deadline: Instant) -> Self {
         talk.renew(deadline);
+        talk.hold_command(&Command::Data { octets });
         Self {
             hand: Hand::In(Box::new(talk)),
             deadline,
-            held: format!("{}\n", Command::Data { octets }).into_bytes(),
             is_begun: false,
         }
     }
@@ -52,7 +50,6 @@ impl<'s> Exchange<'s> {
     /// # Errors
     /// [`Drop`], where it exits with 3.
     pub fn deliver(mut self, say: &mut dyn Say) -> Outcome {
-        let held = mem::take(&mut self.held);
         let mut talk = match mem::replace(&mut self.hand, Hand::Failed) {
             Hand::In(talk) => talk,
             Hand::Failed => return Ok(DataAnswer::Partial),
@@ -61,7 +58,7 @@ impl<'s> Exchange<'s> {
         talk.renew(self.deadline);
         let answer = talk
             .is_silent()
-            .and_then(|()| talk.give(&held, self.deadline))
+            .and_then(|()| talk.give_held(self.deadline))
             .and_then(|()| talk.hear(DataAnswer::parse, say));
         match answer {
             Ok(answer) => Ok(match talk.rest() {
@@ -73,19 +70,16 @@ impl<'s> Exchange<'s> {
     }
 
     fn pass_on(&mut self) {
-        let mut held = mem::take(&mut self.held);
         if let Hand::In(talk) = &mut self.hand {
-            let given = match self.is_begun {
+            let silent = match self.is_begun {
                 true => Ok(()),
                 false => talk.is_silent(),
             };
             self.is_begun = true;
-            if let Err(fault) = given.and_then(|()| talk.give(&held, self.deadline)) {
+            if let Err(fault) = silent.and_then(|()| talk.give_held(self.deadline)) {
                 self.fail(fault);
             }
         }
-        held.clear();
-        self.held = held;
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -99,11 +93,13 @@ impl<'s> Exchange<'s> {
 
 impl Write for Exchange<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        if self.held.len() + octets.len() > HOLD {
+        if let Hand::In(talk) = &self.hand
+            && talk.held() + octets.len() > HOLD
+        {
             self.pass_on();
         }
-        if let Hand::In(_) = self.hand {
-            self.held.extend_from_slice(octets);
+        if let Hand::In(talk) = &mut self.hand {
+            talk.hold(octets);
         }
         Ok(octets.len())
     }

@@ -15,7 +15,7 @@ use ima_program::child::{ChildError, Event, Lasting};
 use ima_program::{Exit, log};
 
 /// So many may rest, and so many are at work before a message waits for one.
-const FEW: usize = 8;
+const FEW: usize = 12;
 /// How long it waits.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long one rests before it ends.
@@ -26,6 +26,8 @@ const MESSAGES: u32 = 1000;
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// So many may be about to end. What is more is killed.
 const MOST_ENDING: usize = 1000;
+/// The room in octets that one keeps for what it is given next.
+const ROOM: usize = 8 << 10;
 /// How often those at rest are looked after.
 const LOOK: Duration = Duration::from_secs(1);
 /// The stack of the thread that does it.
@@ -51,6 +53,8 @@ struct State {
     ending: Vec<Rested>,
     /// How many are at work.
     at_work: usize,
+    /// How many messages wait for one of them.
+    waiting: usize,
     is_looked_after: bool,
     is_over: bool,
 }
@@ -60,6 +64,7 @@ struct State {
 struct Rested {
     process: Lasting,
     messages: u32,
+    held: Vec<u8>,
 }
 
 /// A process at work for a message. Dropped, it is killed.
@@ -68,6 +73,8 @@ pub(super) struct Attendant {
     pub(super) process: Lasting,
     /// The messages that it was asked about before this one.
     pub(super) messages: u32,
+    /// What it is to be given next; between two messages only room.
+    pub(super) held: Vec<u8>,
     place: Place,
 }
 
@@ -79,8 +86,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.at_work = state.at_work.saturating_sub(1);
+        let is_awaited = state.waiting > 0;
         drop(state);
-        self.0.freed.notify_one();
+        if is_awaited {
+            self.0.freed.notify_one();
+        }
     }
 }
 
@@ -104,31 +114,37 @@ impl Kept {
     /// # Errors
     /// As for [`Lasting::start`].
     pub(super) fn take(self: &Arc<Self>) -> Result<Attendant, ChildError> {
-        let begin = Instant::now();
+        let mut begin = None;
         let mut state = self.state();
         loop {
-            if let Some((_, Rested { process, messages })) = state.idle.pop() {
+            if let Some((_, rested)) = state.idle.pop() {
                 state.at_work = state.at_work.saturating_add(1);
                 drop(state);
                 let place = Place(Arc::clone(self));
-                if process.is_at_rest() {
-                    return Ok(Attendant {
-                        process,
-                        messages,
-                        place,
-                    });
+                let mut attendant = Attendant {
+                    process: rested.process,
+                    messages: rested.messages,
+                    held: rested.held,
+                    place,
+                };
+                if !attendant.process.has_spoken() {
+                    return Ok(attendant);
                 }
+                let Attendant { process, place, .. } = attendant;
                 dismiss(process);
                 drop(place);
                 state = self.state();
                 continue;
             }
-            let left = PATIENCE.saturating_sub(begin.elapsed());
+            let waited = begin.get_or_insert_with(Instant::now).elapsed();
+            let left = PATIENCE.saturating_sub(waited);
             if state.at_work < FEW || state.is_over || left.is_zero() {
                 break;
             }
+            state.waiting = state.waiting.saturating_add(1);
             let waited = self.freed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting = state.waiting.saturating_sub(1);
         }
         drop(state);
         self.start()
@@ -152,6 +168,7 @@ impl Kept {
         Ok(Attendant {
             process,
             messages: 0,
+            held: Vec::new(),
             place,
         })
     }
@@ -161,14 +178,18 @@ impl Kept {
         let Attendant {
             process,
             messages,
+            mut held,
             place,
         } = attendant;
         if !process.is_running() {
             return dismiss(process);
         }
+        held.clear();
+        held.shrink_to(ROOM);
         let mut rested = Rested {
             process,
             messages: messages.saturating_add(1),
+            held,
         };
         let mut state = self.state();
         if state.is_over {

@@ -2,12 +2,14 @@
 //! messages, one after the other, in the grammar of IMDP.
 
 use std::ffi::OsString;
+use std::io::Write as _;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ima_message::{HeaderBlock, MessageDigest};
+use ima_message::{HeaderBlock, MessageDigest, Received};
 use ima_program::child::{Event, Room};
 use ima_program::{Exit, log};
 
@@ -57,6 +59,9 @@ pub(super) enum Fault {
     OutOfTime,
     #[error("the server ends")]
     Abandoned,
+    /// Nothing was given to it.
+    #[error("the header block has no room for its received field")]
+    TooLong,
 }
 
 impl Stream {
@@ -71,15 +76,16 @@ impl Stream {
         }
     }
 
-    /// Asks a handler about a header block that bears its `received`, and gives
-    /// what to answer; where that is ACCEPT, also what takes the data, until
-    /// `deadline` at the most. A fault of ours is DEFER, never a no.
+    /// Asks a handler about a header block, which it is given with its `received`,
+    /// and gives what to answer; where that is ACCEPT, also what takes the data,
+    /// until `deadline` at the most. A fault of ours is DEFER, never a no.
     ///
     /// # Errors
     /// [`Drop`], where it exits with 3.
     pub fn check(
         &self,
         header: &HeaderBlock,
+        received: &Received,
         deadline: Instant,
         say: &mut dyn Say,
     ) -> Result<(HeadersAnswer, Option<Exchange<'_>>), Drop> {
@@ -102,7 +108,7 @@ impl Stream {
                 attendant,
                 digest: header.digest(),
             };
-            return Ok(match talk.ask(header, deadline, say) {
+            return Ok(match talk.ask(header, received, deadline, say) {
                 Ok(HeadersAnswer::Accept) => {
                     let exchange = Exchange::new(talk, header.size(), deadline);
                     (HeadersAnswer::Accept, Some(exchange))
@@ -160,19 +166,51 @@ impl Talk<'_> {
     fn ask(
         &mut self,
         header: &HeaderBlock,
+        received: &Received,
         deadline: Instant,
         say: &mut dyn Say,
     ) -> Result<HeadersAnswer, Fault> {
         let deadline = deadline.min(Instant::now() + CHECK_TIME);
-        let block = header.as_bytes();
+        let held = &mut self.attendant.held;
+        held.clear();
+        if !header.push_with_received(received, held) {
+            return Err(Fault::TooLong);
+        }
         let command = Command::Headers {
-            octets: block.len() as u64,
+            octets: held.len() as u64,
             direct: false,
         };
-        let question = [format!("{command}\n").as_bytes(), block].concat();
-        self.attendant.process.renew(deadline);
-        self.give(&question, deadline)?;
+        held.splice(..0, format!("{command}\n").into_bytes());
+        self.renew(deadline);
+        self.give_held(deadline)?;
         self.hear(HeadersAnswer::parse, say)
+    }
+
+    /// Holds a command, to be given with what follows.
+    pub(super) fn hold_command(&mut self, command: &Command) {
+        let held = &mut self.attendant.held;
+        held.clear();
+        // A vector takes all that is written to it.
+        let _ = writeln!(held, "{command}");
+    }
+
+    /// Holds octets.
+    pub(super) fn hold(&mut self, octets: &[u8]) {
+        self.attendant.held.extend_from_slice(octets);
+    }
+
+    /// How many octets are held.
+    pub(super) const fn held(&self) -> usize {
+        self.attendant.held.len()
+    }
+
+    /// Gives it what is held.
+    pub(super) fn give_held(&mut self, deadline: Instant) -> Result<(), Fault> {
+        let mut held = mem::take(&mut self.attendant.held);
+        let given = self.give(&held, deadline);
+        held.clear();
+        self.attendant.held = held;
+        given
     }
 
     /// From here on it has until then.
@@ -181,19 +219,21 @@ impl Talk<'_> {
     }
 
     /// Gives it octets, all of them, as fast as it takes them.
-    pub(super) fn give(&mut self, mut octets: &[u8], deadline: Instant) -> Result<(), Fault> {
+    fn give(&mut self, mut octets: &[u8], deadline: Instant) -> Result<(), Fault> {
         let process = &mut self.attendant.process;
-        let mut taken = Instant::now();
+        // Since when it takes nothing.
+        let mut full = None;
         while !octets.is_empty() {
             match process.write(octets) {
                 Ok(count) => {
                     octets = octets.get(count..).unwrap_or_default();
-                    taken = Instant::now();
+                    full = None;
                     continue;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => return Err(self.why()),
             }
+            let since = *full.get_or_insert_with(Instant::now);
             if process.wait_for_room(TICK) == Room::Spoke {
                 return Err(self.why());
             }
@@ -204,7 +244,7 @@ impl Talk<'_> {
             if now >= deadline {
                 return Err(Fault::OutOfTime);
             }
-            if now.saturating_duration_since(taken) >= STALL {
+            if now.saturating_duration_since(since) >= STALL {
                 return Err(Fault::Stalled);
             }
         }
@@ -222,9 +262,9 @@ impl Talk<'_> {
 
     /// An error where it has spoken already, or ended.
     pub(super) fn is_silent(&mut self) -> Result<(), Fault> {
-        match self.attendant.process.is_at_rest() {
-            true => Ok(()),
-            false => Err(self.why()),
+        match self.attendant.process.has_spoken() {
+            false => Ok(()),
+            true => Err(self.why()),
         }
     }
 
@@ -278,8 +318,9 @@ impl Talk<'_> {
     pub(super) fn abort(mut self) {
         let deadline = Instant::now() + ABORT_TIME;
         self.attendant.process.renew(deadline);
+        self.hold_command(&Command::Abort);
         let forgotten = self
-            .give(format!("{}\n", Command::Abort).as_bytes(), deadline)
+            .give_held(deadline)
             .and_then(|()| self.hear(|line| (line == "OK").then_some(()), &mut Nobody));
         match forgotten {
             Ok(()) => {

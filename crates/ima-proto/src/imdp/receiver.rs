@@ -143,6 +143,10 @@ pub trait Service {
     /// [`Drop`]: close at once.
     fn deliver(&mut self, message: &Accepted, data: Self::Store, say: &mut dyn Say) -> Outcome;
 
+    /// The answer to a header block or to data has gone out, or the peer is gone:
+    /// the time for what need not be done before.
+    fn answered(&mut self) {}
+
     /// A message is over, or none has come yet: whether another may come on
     /// this connection.
     fn goes_on(&mut self) -> bool {
@@ -315,7 +319,9 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         let answer = self
             .service
             .check(&message, &mut Speaker::new(&mut self.wire, limits.idle))?;
-        self.answer(&answer.to_string())?;
+        let sent = self.answer(&answer.to_string());
+        self.service.answered();
+        sent?;
         if answer != HeadersAnswer::Accept {
             return Ok(Continue(()));
         }
@@ -426,7 +432,9 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         };
         // What the handler decided may have taken all the message's time.
         self.wire.set_message_deadline(None);
-        Ok(self.answer(answer.as_str())?)
+        let sent = self.answer(answer.as_str());
+        self.service.answered();
+        Ok(sent?)
     }
 
     fn answer(&mut self, line: &str) -> Result<(), WireError> {

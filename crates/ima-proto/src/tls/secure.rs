@@ -13,6 +13,7 @@ use rustix::net::sockopt;
 use rustls::{AlertDescription, Connection};
 
 use super::fault::{TlsError, is_about_certificate};
+use super::timed::{Patience, Timed};
 use crate::framing::{Channel, Woken};
 
 /// How long [`Secure::close`] waits for the peer to close too.
@@ -76,6 +77,8 @@ impl Asked {
 pub struct Secure {
     connection: Connection,
     socket: Arc<TcpStream>,
+    /// How long a call on it may block.
+    patience: Patience,
     deadline: Instant,
     peer: String,
     /// Where we dialled.
@@ -94,6 +97,7 @@ impl Secure {
         Secure {
             connection,
             socket,
+            patience: Patience::default(),
             deadline: Instant::now() + super::HANDSHAKE_TIME,
             peer,
             asked,
@@ -104,7 +108,7 @@ impl Secure {
     /// Takes in what the socket has; waits for it until the deadline. False at
     /// the socket's end.
     fn receive(&mut self) -> io::Result<bool> {
-        let mut timed = Timed::new(&self.socket, self.deadline);
+        let mut timed = Timed::new(&self.socket, self.deadline, &mut self.patience);
         let count = self.connection.read_tls(&mut timed)?;
         match self.connection.process_new_packets() {
             Ok(_) => Ok(count > 0),
@@ -148,7 +152,7 @@ impl Secure {
 
     /// Gives the socket all that rustls holds.
     fn send(&mut self) -> io::Result<()> {
-        let mut timed = Timed::new(&self.socket, self.deadline);
+        let mut timed = Timed::new(&self.socket, self.deadline, &mut self.patience);
         while self.connection.wants_write() {
             if let Err(error) = self.connection.write_tls(&mut timed) {
                 return Err(self.reason(error));
@@ -296,7 +300,8 @@ pub(super) fn shake_hands(
     socket: &TcpStream,
     deadline: Instant,
 ) -> Result<(), Interrupted> {
-    let mut timed = Timed::new(socket, deadline);
+    let mut patience = Patience::default();
+    let mut timed = Timed::new(socket, deadline, &mut patience);
     loop {
         while connection.wants_write() {
             connection.write_tls(&mut timed).map_err(Interrupted::Io)?;
@@ -325,7 +330,8 @@ pub(super) enum Interrupted {
 /// Sends the alert that rustls has prepared, and lets the peer read it: a socket
 /// that is closed with input unread is reset, and the alert lost.
 pub(super) fn say_last_words(connection: &mut Connection, socket: &TcpStream) {
-    let mut timed = Timed::new(socket, Instant::now() + LAST_WORDS);
+    let mut patience = Patience::default();
+    let mut timed = Timed::new(socket, Instant::now() + LAST_WORDS, &mut patience);
     while connection.wants_write() {
         if connection.write_tls(&mut timed).is_err() {
             return;
@@ -339,59 +345,5 @@ pub(super) fn say_last_words(connection: &mut Connection, socket: &TcpStream) {
         if !matches!(timed.read(&mut sink), Ok(count) if count > 0) {
             return;
         }
-    }
-}
-
-/// A socket on which no call blocks past a deadline.
-struct Timed<'a> {
-    socket: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl<'a> Timed<'a> {
-    fn new(socket: &'a TcpStream, deadline: Instant) -> Timed<'a> {
-        Timed { socket, deadline }
-    }
-
-    /// Never zero, which to the socket would mean for ever.
-    fn left(&self) -> io::Result<Option<Duration>> {
-        match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(ErrorKind::TimedOut.into()),
-            left => Ok(Some(left)),
-        }
-    }
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            self.socket.set_read_timeout(self.left()?)?;
-            match self.socket.read(into) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Err(ErrorKind::TimedOut.into());
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        loop {
-            self.socket.set_write_timeout(self.left()?)?;
-            match self.socket.write(octets) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Err(ErrorKind::TimedOut.into());
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

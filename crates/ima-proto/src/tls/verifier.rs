@@ -9,7 +9,7 @@
 //! decides for the certificates of its own issuer, also after its nextUpdate;
 //! where no list of the issuer is configured, the certificate counts as good.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ima_message::Hostpart;
@@ -56,6 +56,13 @@ impl PeerVerifier {
     ) -> Result<Arc<PeerVerifier>, TrustError> {
         let trust = PeerVerifier::trust(roots, crls, dir)?;
         Ok(Arc::new(PeerVerifier::new(trust)))
+    }
+
+    /// The files that [`PeerVerifier::load`] reads, and reads again when they change,
+    /// but for the operating system's own.
+    #[must_use]
+    pub fn files(roots: &[RootSource], crls: &[ConfigPath], dir: &Path) -> Vec<PathBuf> {
+        trust::files(roots, crls, dir)
     }
 
     fn trust(
