@@ -1,16 +1,20 @@
 //! Programs of others on the other side: OpenSSL as an IMDP peer, nsd as a name
 //! server, systemd and inetd as those who pass sockets on, cron as one who starts
-//! programs, mandoc as a reader of the pages, neomutt and mblaze as readers of mail.
+//! programs, fail2ban as a reader of logs, mandoc as a reader of the pages, neomutt and mblaze as readers of mail,
+//! certbot and lego as those who get certificates, of pebble.
 //!
 //! These tests run where EMEMO_EXTERNAL=1, and then a missing program is a
 //! failure that names its package; elsewhere they say that they are skipped.
 
+mod acme;
 mod cron;
+mod fail2ban;
 mod maildir;
 mod nsd;
 mod office;
 mod openssl;
 mod sockets;
+mod units;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,10 +26,13 @@ use crate::site::{Host, Site, stdout, wait_until};
 
 /// Each program with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
+    ("certbot", "certbot"),
     ("cron", "cron"),
     ("debugfs", "e2fsprogs"),
+    ("fail2ban-regex", "fail2ban"),
     ("inetd", "openbsd-inetd"),
     ("jq", "jq"),
+    ("lego", "lego"),
     ("mandoc", "mandoc"),
     ("mflag", "mblaze"),
     ("minc", "mblaze"),
@@ -38,6 +45,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("neomutt", "neomutt"),
     ("nsd", "nsd"),
     ("openssl", "openssl"),
+    ("pebble", "pebble"),
+    ("pebble-challtestsrv", "pebble"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("strace", "strace"),

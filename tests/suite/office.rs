@@ -1,6 +1,7 @@
 //! server-post-office, as its clients meet it.
 
 mod changing;
+mod deaf;
 mod documents;
 mod faults;
 mod guessing;

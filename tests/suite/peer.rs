@@ -1,13 +1,22 @@
-//! Peers of the tests' own, plain and hostile: an IMDP client and an IMDP server
-//! that say any octets in any pieces and end a connection in any way; and what
-//! stands between two programs.
+//! Peers of the tests' own, plain and hostile, all of them: clients and servers of IMDP
+//! and IMRP that say any octets in any pieces and end a connection in any way; what
+//! stands between two programs; and name servers.
+//!
+//! A hostile one is a [`Peer`] that plays [`Step`]s, as a client with [`Peer::dial`] or
+//! [`Caller::dial`], as a server with [`Receiver::playing`]; a post office that is
+//! honest but for one answer is [`office::Office`], and many at once that get nowhere
+//! are in [`crowd`]. Certificates of any kind are [`Identity`]'s, and those that no
+//! library makes any more stand beside the table of certificates.
 
 mod caller;
+pub mod crowd;
 pub mod dns;
 mod identity;
 pub mod office;
+pub mod old_tls;
 mod receiver;
 mod relay;
+mod script;
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -22,6 +31,7 @@ pub use caller::{Caller, login};
 pub use identity::{Identity, provider};
 pub use receiver::{Receiver, follow, server_config};
 pub use relay::{Relay, nowhere};
+pub use script::Step;
 
 use super::site::PATIENCE;
 use identity::Everybody;
@@ -187,6 +197,11 @@ impl Peer {
             self.push()?;
         }
         Ok(())
+    }
+
+    /// From here on what the other does not take for so long is an error.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.socket.set_write_timeout(Some(time)).unwrap();
     }
 
     /// Sends a line.

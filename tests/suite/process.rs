@@ -3,15 +3,14 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
-use super::site::{PATIENCE, program, wait_until};
+use super::site::{program, wait_until};
 
 /// Both ends of a connection.
 pub fn pair() -> (OwnedFd, TcpStream) {
@@ -101,26 +100,36 @@ pub fn says_nothing_to_the_peer(command: Command) {
     assert_eq!(wait(&mut child).code(), Some(2));
 }
 
-/// Opens 2,000 connections, where this machine has the descriptors, that never
-/// speak; `is_served` is a good client from an address, and must succeed.
-#[allow(
-    clippy::print_stdout,
-    reason = "how long it took is worth knowing, on machines of all kinds"
-)]
-pub fn among_silent_peers(server: SocketAddr, is_served: impl Fn(IpAddr)) {
-    let most = usize::try_from(raise_descriptors().saturating_sub(1500).min(2000)).unwrap();
-    let silent: Vec<TcpStream> = (0..most)
-        .map(|_| TcpStream::connect(server).unwrap())
-        .collect();
-    for source in [[127, 0, 0, 2], [127, 0, 0, 1]].map(IpAddr::from) {
-        let begin = Instant::now();
-        is_served(source);
-        let took = begin.elapsed();
-        println!("{most} silent connections: {source} was served within {took:?}");
-        assert!(took < Duration::from_secs(10), "{took:?}");
+/// What /proc/PID/status says in KiB: `VmHWM` is the most memory that a process has
+/// had, `VmRSS` what it has.
+pub fn kib(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let lines = status.lines();
+    let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = values.next().unwrap().trim().trim_end_matches(" kB");
+    value.parse().unwrap()
+}
+
+/// The same command in a shell that allows it so much memory of its own.
+pub fn within_kib(command: &Command, kib: u32) -> Command {
+    let mut bounded = Command::new("sh");
+    bounded
+        .args(["-c", &format!("ulimit -d {kib} && exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
     }
-    // The oldest gave way.
-    let mut oldest = &silent[0];
-    oldest.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(oldest.read(&mut [0; 1]).unwrap(), 0);
+    bounded
+}
+
+/// Processor time of a process, in ticks of 10 ms.
+pub fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -1,17 +1,23 @@
 //! server-receive, as its peers meet it.
 
 mod commands;
+mod crowds;
 mod cuts;
+mod deaf;
 mod handlers;
 mod lasting;
 mod limits;
 mod messages;
+mod records;
+mod routed;
 mod rules;
 mod shut_out;
 mod sockets;
+mod starved;
 mod staying;
 mod stopping;
 mod streamed;
+mod surroundings;
 
 use std::fs;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod all_or_none;
+mod bounds;
 mod certificates;
 mod hostile;
 mod input;

@@ -258,13 +258,14 @@ impl Host {
                 writer.push(line);
             }
         });
-        let line = log.wait_for("event=listening");
-        let (_, address) = line.split_once("address=").expect("an address");
-        let address = address
-            .split(' ')
-            .next()
-            .and_then(|a| a.trim_matches('"').parse().ok())
-            .expect("an address");
+        let line = log.wait_for("listening");
+        // Of either form of the log.
+        let begins = ["address=", "\"address\":"];
+        let mut after = begins.iter().filter_map(|begins| line.split_once(begins));
+        let (_, address) = after.next().expect("an address");
+        let address = address.split([' ', '}']).next();
+        let address = address.and_then(|address| address.trim_matches('"').parse().ok());
+        let address = address.expect("an address");
         Server {
             child,
             address,

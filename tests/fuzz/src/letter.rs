@@ -1,14 +1,17 @@
 //! Whole messages whose digests are right, out of octets that a fuzzer chose.
 
-use ima_message::Digester;
+use ima_message::{DateTime, Digester, HeaderBlock, KeyFile, Signer};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
-/// A message, most often valid: the fuzzer cannot find SHA-256 sums by itself.
+/// A message, most often valid: the fuzzer cannot find SHA-256 sums by itself,
+/// nor signatures.
 #[derive(Arbitrary, Debug)]
 pub struct Letter {
     fields: Vec<Line>,
     parts: Vec<Part>,
     spoilt: Spoilt,
+    signatures: Vec<Sign>,
+    filled: Filled,
 }
 
 /// A line of the header block beside those that every message has.
@@ -46,6 +49,31 @@ enum Spoilt {
     Shorter(u8),
     Longer(u8),
 }
+
+/// Whose signature, and over what.
+#[derive(Arbitrary, Debug)]
+enum Sign {
+    OfAuthor,
+    OfHost,
+    /// By an algorithm that nobody here knows.
+    Unknown,
+    /// Over another letter.
+    Wrong,
+}
+
+/// How long the header block is made, where `how_often` is among the few high
+/// numbers: large ones take their time.
+#[derive(Arbitrary, Debug)]
+struct Filled {
+    how_often: u8,
+    limit: bool,
+    by: i8,
+}
+
+/// A header block that a server receives has so many octets at the most.
+const RECEIVED: usize = (1 << 20) - (8 << 10);
+/// And any header block.
+const BLOCK: usize = 1 << 20;
 
 const ADDRESSES: [&str; 6] = [
     "bob@b.test",
@@ -92,6 +120,48 @@ impl Part {
     }
 }
 
+impl Sign {
+    fn line(&self, letter: &[u8]) -> String {
+        let signer = match self {
+            Self::OfHost => "a.test",
+            _ => "alice@a.test",
+        };
+        let octets = match self {
+            Self::Unknown => return format!("signature: {signer} other-1 AAAA AAAA\n"),
+            Self::Wrong => [letter, b"x"].concat(),
+            Self::OfAuthor | Self::OfHost => letter.to_vec(),
+        };
+        let signer = Signer::parse(signer).expect("a signer");
+        let day = |date| DateTime::parse(date).expect("a date");
+        let (first, last) = ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+        let key = KeyFile::new(signer, &[7; 32], day(first), day(last));
+        format!("signature: {}\n", key.sign(&octets))
+    }
+}
+
+impl Filled {
+    /// Lines that make a block of so many octets as long as it is to be.
+    fn lines(&self, octets: usize) -> String {
+        const LINE: usize = 8000;
+        if self.how_often < 0xFA {
+            return String::new();
+        }
+        let limit = if self.limit { RECEIVED } else { BLOCK };
+        let wanted = limit.saturating_add_signed(self.by.into());
+        let mut left = wanted.saturating_sub(octets);
+        let mut lines = String::new();
+        while left > 2 * LINE {
+            lines += &format!("x: {}\n", "x".repeat(LINE - 4));
+            left -= LINE;
+        }
+        // Two that have room for one octet at least.
+        for length in [left / 2, left - left / 2] {
+            lines += &format!("x: {}\n", "x".repeat(length.saturating_sub(4).max(1)));
+        }
+        lines
+    }
+}
+
 impl Letter {
     /// The header block and the data.
     #[must_use]
@@ -121,8 +191,29 @@ impl Letter {
             Spoilt::Shorter(by) => data.truncate(data.len().saturating_sub(by.into())),
             Spoilt::Longer(by) => data.resize(data.len() + usize::from(by), b'x'),
         }
-        header += &format!("size: {size}\n\n");
+        header += &format!("size: {size}\n");
+        // What the signatures make longer is filled up as if they were none.
+        header += &self.filled.lines(header.len() + 1);
+        header += &self.signed(&header);
+        header.push('\n');
         (header.into_bytes(), data)
+    }
+
+    /// The signatures of a letter, where it is one that can be signed.
+    fn signed(&self, lines: &str) -> String {
+        if self.signatures.is_empty() {
+            return String::new();
+        }
+        match HeaderBlock::parse(format!("{lines}\n").as_bytes()) {
+            Ok(header) => {
+                let letter = header.letter_octets();
+                self.signatures
+                    .iter()
+                    .map(|sign| sign.line(&letter))
+                    .collect()
+            }
+            Err(_) => String::new(),
+        }
     }
 }
 
@@ -138,6 +229,12 @@ pub fn a_letter() -> (Vec<u8>, Vec<u8>) {
         fields: Vec::new(),
         parts: vec![part],
         spoilt: Spoilt::Nothing,
+        signatures: Vec::new(),
+        filled: Filled {
+            how_often: 0,
+            limit: false,
+            by: 0,
+        },
     };
     letter.octets()
 }

@@ -27,7 +27,11 @@ fn written(header: &HeaderBlock) -> Vec<u8> {
             Field::Part(number) => header.parts()[number - 1].to_string(),
             Field::Size(x) => x.to_string(),
             Field::Signature(x) => x.to_string(),
-            Field::Received(x) => x.to_string(),
+            Field::Received(x) => {
+                // Further pairs behind it are passed over, and stay.
+                assert!(value.starts_with(&x.to_string()));
+                value.to_owned()
+            }
             Field::Ima | Field::Subject | Field::Other => value.to_owned(),
         };
         text += &format!("{name}: {value}\n");

@@ -1,18 +1,20 @@
 //! The table, in both directions.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{AlertDescription, SignatureScheme};
 
 use super::cases::{Case, Outcome, Shown, Trusted};
-use crate::peer::{Ending, Identity, Peer, Receiver, Relay, client_config, follow, server_config};
-use crate::site::{Host, PATIENCE, Server, Site, code, run, stderr, stdout};
+use crate::peer::{
+    Ending, Identity, Peer, Receiver, Relay, client_config, follow, old_tls, server_config,
+};
+use crate::site::{Host, Server, Site, code, run, stderr, stdout};
 
 /// A letter from somebody at a host.
 fn letter(from: &str, to: &str) -> Vec<u8> {
@@ -27,7 +29,7 @@ fn letter(from: &str, to: &str) -> Vec<u8> {
 
 /// a.test, which sends, and b.test, which receives; both trust the same.
 struct Place {
-    _site: Site,
+    site: Site,
     a: Host,
     b: Host,
     good: Identity,
@@ -49,45 +51,24 @@ impl Place {
             host.set(file, "crls", &format!("[{revocations:?}]"));
         }
         let good = trusted.good();
-        Place {
-            _site: site,
-            a,
-            b,
-            good,
-        }
+        Place { site, a, b, good }
     }
 
     /// server-send-mail meets a server of the case's host.
     fn as_server(&self, case: &Case) {
         let Case { what, host, .. } = case;
-        let ascii = match *host {
-            "bücher.test" => "xn--bcher-kva.test",
-            "C.Test" => "c.test",
-            host => host,
-        };
-        self.a.knows(ascii, self.server(&case.shown));
+        self.a
+            .knows(ascii(host), self.server(&case.shown, "imdp/1"));
         let recipient = format!("carol@{host}");
         let output = self.a.send(&letter("alice@a.test", &recipient), &[]);
         let (said, line) = (stderr(&output), stdout(&output));
-        let wanted = match &case.outcome {
-            Outcome::Good => {
-                assert_eq!(
-                    (code(&output), line),
-                    (0, format!("OK {recipient}\n")),
-                    "{what}: {said}"
-                );
-                assert_eq!(said, "", "{what}");
-                return;
-            }
-            Outcome::Names("") => format!(
-                "{host}'s certificate names no domain that counts, and so not {ascii}: it needs a dNSName in subjectAltName"
-            ),
-            Outcome::Names(names) => {
-                format!("{host}'s certificate is for {names}, and not for {ascii}")
-            }
-            Outcome::Refused(words, _) => format!("{host}'s certificate {words}"),
-            Outcome::Other { of_server, .. } => format!("{host}{of_server}"),
-        };
+        if matches!(case.outcome, Outcome::Good) {
+            let ok = (0, format!("OK {recipient}\n"));
+            assert_eq!((code(&output), line), ok, "{what}: {said}");
+            assert_eq!(said, "", "{what}");
+            return;
+        }
+        let wanted = told(case);
         assert_eq!(code(&output), 2, "{what}: {line}{said}");
         let begin = format!("DEFER {recipient} - 60 86400 ");
         let told = line.strip_prefix(&begin);
@@ -101,23 +82,70 @@ impl Place {
         assert_eq!(line.lines().count(), 1, "{what}: {line}");
     }
 
-    fn server(&self, shown: &Shown) -> SocketAddr {
+    /// A server that speaks a protocol, and takes every message and no login.
+    fn server(&self, shown: &Shown, protocol: &str) -> SocketAddr {
         let mut config = server_config(&self.good);
+        config.alpn_protocols = protocols(&[protocol]);
         match shown {
             Shown::Certificate(key) => {
                 config.cert_resolver = Arc::new(SingleCertAndKey::from(key.clone()));
             }
             Shown::NoCertificate => config.cert_resolver = Arc::new(Nothing),
-            Shown::Protocols(names) => config.alpn_protocols = protocols(names),
-            Shown::OldTls => return Relay::saying(old_server_hello().leak()),
+            Shown::Protocols(names) => {
+                let others = names.iter().filter(|name| **name != protocol);
+                config.alpn_protocols = protocols(&others.copied().collect::<Vec<_>>());
+            }
+            Shown::OldTls => return Relay::saying(old_tls::server_hello().leak()),
         }
         let taking = Receiver::start_with(config, |_, peer| {
             follow(peer, |said, peer| match said.word() {
                 "HEADERS" => peer.say("ACCEPT"),
+                "LOGIN" => peer.say("FAIL"),
                 _ => peer.say("OK"),
             });
         });
         taking.address
+    }
+
+    /// fetch-mail meets a post office of the case's host.
+    fn as_post_office(&self, case: &Case) {
+        let Case { what, host, .. } = case;
+        let server = self.server(&case.shown, "imrp/1");
+        let file = |name: &str| self.site.path().join(name);
+        let (config, identity) = (file("fetch-mail.toml"), Identity::self_signed("carol"));
+        fs::write(file("carol.pem"), identity.certificate_pem()).unwrap();
+        fs::write(file("carol.key"), identity.key_pem()).unwrap();
+        let only_hers = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(file("carol.key"), only_hers).unwrap();
+        let text = format!(
+            "address = \"carol@{host}\"\nroots = [\"roots.pem\"]\ncrls = [\"crl.pem\"]\n\
+             certificate = \"carol.pem\"\nkey = \"carol.key\"\n\
+             [hosts]\n\"{}\" = \"{server}\"\n",
+            ascii(host)
+        );
+        fs::write(&config, text).unwrap();
+        let output = run(
+            "fetch-mail",
+            &[
+                "--config".as_ref(),
+                config.as_os_str(),
+                file("mail").as_os_str(),
+            ],
+            b"",
+        );
+        let said = stderr(&output);
+        if matches!(case.outcome, Outcome::Good) {
+            assert_eq!(code(&output), 1, "{what}: {said}");
+            assert!(
+                said.contains("refuses the login of carol@"),
+                "{what}: {said}"
+            );
+            return;
+        }
+        let wanted = told(case).replace("imdp/1", "imrp/1");
+        assert_eq!(code(&output), 2, "{what}: {said}");
+        assert!(said.contains(&wanted), "{what}: {said}\n{wanted}");
+        assert!(!file("mail").exists(), "{what}");
     }
 
     /// A client as the case's host meets server-receive.
@@ -182,7 +210,7 @@ impl Place {
             }
             Shown::NoCertificate => config.client_auth_cert_resolver = Arc::new(Nothing),
             Shown::Protocols(names) => config.alpn_protocols = protocols(names),
-            Shown::OldTls => return Err(end_of_old_client(socket)),
+            Shown::OldTls => return Err(old_tls::end_of_client(socket)),
         }
         let mut peer = Peer::over(socket, config)?;
         // The server's refusal may be here before the whole of it is out.
@@ -192,6 +220,34 @@ impl Place {
             return Ok(answer.last().unwrap().clone());
         }
         Ok(peer.data(letter).pop().unwrap())
+    }
+}
+
+fn ascii(host: &str) -> &str {
+    match host {
+        "bücher.test" => "xn--bcher-kva.test",
+        "C.Test" => "c.test",
+        host => host,
+    }
+}
+
+/// What is said of a server that is not believed.
+fn told(case: &Case) -> String {
+    let host = case.host;
+    match &case.outcome {
+        Outcome::Good => String::new(),
+        Outcome::Names("") => format!(
+            "{host}'s certificate names no domain that counts, and so not {}: it needs a dNSName in subjectAltName",
+            ascii(host)
+        ),
+        Outcome::Names(names) => {
+            format!(
+                "{host}'s certificate is for {names}, and not for {}",
+                ascii(host)
+            )
+        }
+        Outcome::Refused(words, _) => format!("{host}'s certificate {words}"),
+        Outcome::Other { of_server, .. } => format!("{host}{of_server}"),
     }
 }
 
@@ -226,44 +282,6 @@ impl ResolvesClientCert for Nothing {
     }
 }
 
-/// A handshake message in a record of its own (RFC 5246, 6.2.1 and 7.4).
-fn handshake_record(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(body.len()).unwrap();
-    [&[22, 3, 3, 0, length + 4, kind, 0, 0, length], body].concat()
-}
-
-/// A server that chose TLS 1.2 with ECDHE-ECDSA-AES128-GCM-SHA256.
-fn old_server_hello() -> Vec<u8> {
-    let body = [&[3, 3][..], &[9; 32], &[0, 0xc0, 0x2b, 0]].concat();
-    handshake_record(2, &body)
-}
-
-/// A client of TLS 1.2: the same on P-256 with ECDSA and SHA-256, and without
-/// supported_versions. Gives what it is told.
-fn end_of_old_client(mut socket: TcpStream) -> Ending {
-    let extensions = [
-        &[0, 10, 0, 4, 0, 2, 0, 23][..],
-        &[0, 11, 0, 2, 1, 0],
-        &[0, 13, 0, 4, 0, 2, 4, 3],
-    ]
-    .concat();
-    let body = [
-        &[3, 3][..],
-        &[7; 32],
-        &[0, 0, 2, 0xc0, 0x2b, 1, 0],
-        &[0, u8::try_from(extensions.len()).unwrap()],
-        &extensions,
-    ]
-    .concat();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.write_all(&handshake_record(1, &body)).unwrap();
-    let mut alert = [0; 7];
-    socket.read_exact(&mut alert).unwrap();
-    socket.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(alert[0], 21, "an alert");
-    Ending::Alert(AlertDescription::from(alert[6]))
-}
-
 #[test]
 fn every_certificate_in_both_directions() {
     let trusted = Trusted::new();
@@ -271,5 +289,14 @@ fn every_certificate_in_both_directions() {
     for case in trusted.cases() {
         place.as_server(&case);
         place.as_client(&case);
+    }
+}
+
+#[test]
+fn every_certificate_of_a_post_office() {
+    let trusted = Trusted::new();
+    let place = Place::new(&trusted);
+    for case in trusted.cases() {
+        place.as_post_office(&case);
     }
 }

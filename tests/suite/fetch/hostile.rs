@@ -1,5 +1,6 @@
 //! Servers that break the rules, or are not the right ones.
 
+mod bounds;
 mod cases;
 
 use std::collections::BTreeSet;

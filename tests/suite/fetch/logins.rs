@@ -120,7 +120,7 @@ fn while_the_password_is_asked_for_another_run_fetches() {
     let (place, server, hosts) = place();
     place.fetch_well(server.address);
     place.deliver("inbox", &place.letter("two\n", &[]));
-    let mut asking = terminal(&with(&place, "", &hosts))
+    let mut asking = crate::terminal::at(&with(&place, "", &hosts))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -141,21 +141,6 @@ fn while_the_password_is_asked_for_another_run_fetches() {
     let shown = String::from_utf8_lossy(&shown).into_owned();
     assert_eq!(asking.wait().unwrap().code(), Some(0), "{shown}");
     assert!(shown.contains("nothing new"), "{shown}");
-}
-
-/// script(1) gives it a terminal.
-pub fn terminal(fetch: &Command) -> Command {
-    let words = [program("fetch-mail").into_os_string()];
-    let words = words
-        .iter()
-        .map(|word| word.as_os_str())
-        .chain(fetch.get_args());
-    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-    let mut terminal = Command::new("script");
-    terminal
-        .args(["--quiet", "--return", "--command", &line.join(" ")])
-        .arg("/dev/null");
-    terminal
 }
 
 #[test]
@@ -316,7 +301,7 @@ fn by_a_password_that_is_typed_unseen_where_there_is_a_terminal() {
         ("\u{4}", 2, "no password was typed"),
     ] {
         let _ = fs::remove_dir_all(place.mail());
-        let output = feed(terminal(&fetch), typed.as_bytes());
+        let output = feed(crate::terminal::at(&fetch), typed.as_bytes());
         let shown = String::from_utf8_lossy(&output.stdout);
         assert_eq!(code(&output), exit, "{shown}");
         assert!(shown.contains("Password of bob@b.test: "), "{shown}");

@@ -8,7 +8,6 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::logins::terminal;
 use super::{Place, contents, folder};
 use crate::peer::office::Office;
 use crate::site::{PATIENCE, code, feed, stderr, stdout};
@@ -237,7 +236,7 @@ fn a_full_disk_keeps_what_fits_and_more_room_brings_the_rest() {
 
 /// What a person sees of a run.
 fn at_terminal(fetch: &Command) -> String {
-    let output = feed(terminal(fetch), b"");
+    let output = feed(crate::terminal::at(fetch), b"");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Place, bob};
-use crate::peer::{Caller, Ending};
+use crate::peer::crowd::{among_dribblers, among_silent_peers};
+use crate::peer::{Caller, Ending, connect_from};
 use crate::post::PASSWORD;
-use crate::process::among_silent_peers;
 use crate::site::{code, stderr, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -162,5 +162,16 @@ fn two_thousand_that_never_speak_leave_a_good_one_served() {
     among_silent_peers(server.address, |source| {
         let mut caller = Caller::dial_from(source, server.address);
         assert_eq!(caller.log_in("bob@b.test", PASSWORD), "OK");
+    });
+}
+
+#[test]
+fn those_that_speak_an_octet_now_and_then_leave_a_good_one_served() {
+    let place = Place::new();
+    let server = place.b.start_office();
+    among_dribblers(server.address, |source| {
+        let socket = connect_from(source, server.address);
+        let mut caller = Caller::over(socket, Some(&place.bob)).unwrap();
+        assert_eq!(caller.log_in_by_certificate("bob@b.test"), "OK");
     });
 }

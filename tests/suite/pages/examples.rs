@@ -44,7 +44,7 @@ const EXAMPLES: &[(&str, usize, &str)] = &[
     ("server-receive.toml.5", 2, "setup"),
     ("server-send-mail.8", 4, "here"),
     ("server-send-mail.toml.5", 1, "setup"),
-    ("server-setup.8", 4, "setup"),
+    ("server-setup.8", 6, "setup, the last two in external"),
     ("server-user.8", 4, "users"),
     ("server-users.toml.5", 1, "users"),
     ("show-ima-message.1", 5, "make_show"),

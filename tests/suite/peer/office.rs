@@ -131,6 +131,15 @@ fn honest(folders: &[Folder], line: &str) -> Vec<u8> {
             (text + "OK\n").into_bytes()
         }
         ["SYNC", name, since, "list"] => folder(name).list(since, |_| Some(Vec::new())),
+        ["SYNC", name, since, "headers"] => folder(name).list(since, |letter| {
+            let end = letter
+                .body
+                .windows(2)
+                .position(|two| two == b"\n\n")
+                .unwrap()
+                + 2;
+            Some([format!("+ header {end}\n").as_bytes(), &letter.body[..end]].concat())
+        }),
         ["FETCH", name, digest] => {
             let mut letters = folder(name).letters.iter();
             match letters.find(|letter| letter.digest.to_string() == digest) {

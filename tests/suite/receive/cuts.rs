@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::peer::{Cut, split};
-use crate::site::letter;
+use crate::site::{Log, letter};
 
 const CUTS: [Cut; 3] = [Cut::CloseNotify, Cut::Fin, Cut::Reset];
 
@@ -73,7 +73,24 @@ fn a_sender_that_is_gone_after_its_data_has_sent_them() {
         }
         peer.cut(cut);
         crate::site::wait_until("the handler", || place.was_taken(&letter));
+        crate::site::wait_until("its end", || {
+            events(&server.log)
+                .last()
+                .is_some_and(|last| last == "closed")
+        });
     }
+    // Whether or not an answer went out, what it was is logged, and before the end.
+    let each = ["connected", "headers", "data", "closed"];
+    assert_eq!(events(&server.log), each.repeat(CUTS.len()));
+}
+
+fn events(log: &Log) -> Vec<String> {
+    let text = log.text();
+    let events = text.lines().filter_map(|line| line.split(" event=").nth(1));
+    let words = events.filter_map(|rest| rest.split(' ').next());
+    let known = ["connected", "headers", "data", "closed"];
+    let words = words.filter(|word| known.contains(word));
+    words.map(str::to_owned).collect()
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::Place;
-use crate::process::{descriptors, threads};
+use crate::peer::{Cut, Peer};
+use crate::process::{descriptors, kib, threads};
 use crate::site::{Server, letter, wait_until};
 
 /// How many processes a server has started that are not reaped yet.
@@ -39,6 +40,72 @@ fn two_hundred_messages_leave_nothing_behind() {
         threads(&server.child) == some_threads
     });
     assert_eq!(descriptors(&server.child), some_descriptors);
+}
+
+/// What is measured after some hundred messages is the same after thousands:
+/// `EMEMO_MESSAGES` says how many, or else they are 2,000. Every tenth comes on a
+/// connection of its own, and every hundredth breaks off.
+#[allow(
+    clippy::print_stdout,
+    reason = "how much it takes is worth knowing, on machines of all kinds"
+)]
+fn thousands_leave_nothing_behind(place: &Place) {
+    let messages = std::env::var("EMEMO_MESSAGES").map_or(2000, |text| text.parse().unwrap());
+    let first = messages / 5;
+    let server = place.b.start();
+    let letter = letter(&["bob@b.test"], &"x".repeat(2000));
+    let mut lasting = place.dial(&server);
+    assert_eq!(lasting.deliver(&letter), "OK");
+    let working = threads(&server.child);
+    let (mut resident, mut open) = (0, 0);
+    for number in 0..messages {
+        // One connection takes 1,000.
+        if number % 900 == 899 {
+            lasting.close();
+            lasting = place.dial(&server);
+        }
+        match number % 100 {
+            99 => {
+                let mut peer: Peer = place.dial(&server);
+                assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+                peer.send(b"DATA 2000\nxxx");
+                peer.cut(Cut::Reset);
+            }
+            remainder if remainder % 10 == 0 => {
+                let mut peer = place.dial(&server);
+                assert_eq!(peer.deliver(&letter), "OK");
+                peer.close();
+            }
+            _ => assert_eq!(lasting.deliver(&letter), "OK"),
+        }
+        if number == first {
+            wait_until("one connection", || threads(&server.child) <= working);
+            resident = kib(server.child.id(), "VmRSS");
+            open = descriptors(&server.child);
+        }
+    }
+    wait_until("one connection", || threads(&server.child) <= working);
+    let now = kib(server.child.id(), "VmRSS");
+    println!("{resident} KiB after {first} messages, {now} KiB after {messages}");
+    assert!(
+        now <= (resident + 1024).max(resident * 105 / 100),
+        "{resident}, {now} KiB"
+    );
+    wait_until("no zombie", || children(&server) <= 1);
+    wait_until("no descriptor", || descriptors(&server.child) <= open);
+}
+
+#[test]
+fn thousands_of_messages_leave_nothing_behind() {
+    thousands_leave_nothing_behind(&Place::with("exit 0", "exit 0"));
+}
+
+#[test]
+fn thousands_of_messages_to_one_that_stays_leave_nothing_behind() {
+    thousands_leave_nothing_behind(&Place::staying(
+        "while read -r word octets; do head -c $octets >/dev/null; \
+         [ $word = DATA ] && echo OK || echo ACCEPT; done",
+    ));
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, kill_process};
 
 use super::Place;
+use crate::peer::crowd::{among_dribblers, among_silent_peers, handshakes_have_ten_seconds};
 use crate::peer::{Ending, Identity, Peer};
-use crate::process::{among_silent_peers, pid, raise_descriptors};
+use crate::process::{pid, raise_descriptors, ticks};
 use crate::site::{letter, program, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -138,6 +139,30 @@ fn two_thousand_that_never_speak_leave_a_good_one_served() {
     });
 }
 
+#[test]
+fn those_that_speak_an_octet_now_and_then_leave_a_good_one_served() {
+    let place = Place::taking();
+    let server = place.b.start();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    among_dribblers(server.address, |source| {
+        let mut peer = Peer::dial_from(source, server.address, &place.a);
+        assert_eq!(peer.deliver(&letter), "OK");
+    });
+}
+
+#[test]
+fn a_handshake_has_ten_seconds() {
+    let place = Place::taking();
+    let server = place.b.start();
+    handshakes_have_ten_seconds(server.address);
+    let failed = server.log.text();
+    assert_eq!(
+        failed.matches("event=handshake-failed").count(),
+        3,
+        "{failed}"
+    );
+}
+
 /// With the queue of 128 that a listening socket has by default, the next ones
 /// had to try again a second later.
 #[test]
@@ -177,23 +202,15 @@ fn a_server_without_descriptors_serves_again_when_there_are_some() {
         .map(|_| TcpStream::connect(server.address).unwrap())
         .collect();
     server.log.wait_for("event=cannot-accept");
-    let before = processor_ticks(server.child.id());
+    let before = ticks(server.child.id());
     // It must not spin meanwhile.
     let begin = Instant::now();
     wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
-    let spent = processor_ticks(server.child.id()) - before;
+    let spent = ticks(server.child.id()) - before;
     assert!(spent < 30, "{spent} of 100 ticks");
     assert!(server.child.try_wait().unwrap().is_none());
     assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
     drop(silent);
     let letter = letter(&["bob@b.test"], "Hello\n");
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
-}
-
-/// Processor time of a process, in ticks of 10 ms.
-fn processor_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

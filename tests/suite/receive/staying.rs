@@ -1,6 +1,7 @@
 //! Handlers that stay: scripts that keep the contract, and scripts that break it.
 
 mod bounds;
+mod floods;
 
 use std::fs;
 

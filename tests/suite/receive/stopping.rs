@@ -1,13 +1,16 @@
 //! SIGTERM.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use super::Place;
+use super::handlers::is_gone;
 use crate::peer::Ending;
+use crate::peer::crowd::client_hello;
 use crate::process::{terminate, wait};
-use crate::site::letter;
+use crate::site::{letter, wait_until};
 
 #[test]
 fn the_message_in_hand_is_finished_and_no_other_begun() {
@@ -69,4 +72,106 @@ fn a_server_without_connections_ends_at_once() {
         terminate(&server.child);
         assert_eq!(wait(&mut server.child).code(), Some(0));
     }
+}
+
+/// Whoever is in the middle of something that is no message yet is not waited for.
+#[test]
+fn slow_peers_hold_nobody_up() {
+    let place = Place::taking();
+    let mut server = place.b.start();
+    let hello = client_hello();
+    let shaking: Vec<TcpStream> = [0, 1, hello.len() / 2, hello.len()]
+        .into_iter()
+        .map(|said| {
+            let mut socket = TcpStream::connect(server.address).unwrap();
+            socket.write_all(&hello[..said]).unwrap();
+            socket
+        })
+        .collect();
+    let mut peers = [
+        &b"K"[..],
+        b"HEADERS",
+        b"HEADERS 500\n",
+        b"HEADERS 500\nima: 1\nfrom:",
+    ]
+    .map(|said| {
+        let mut peer = place.dial(&server);
+        peer.say("KEYS b.test");
+        assert_eq!(peer.answer(), ["OK"]);
+        peer.send(said);
+        peer
+    });
+    let begin = Instant::now();
+    terminate(&server.child);
+    assert_eq!(wait(&mut server.child).code(), Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    let stopped = server.log.wait_for("event=stopped");
+    assert!(stopped.contains("cut-off=0"), "{stopped}");
+    for peer in &mut peers {
+        assert!(!peer.rest().0.contains("ACCEPT"));
+    }
+    drop(shaking);
+}
+
+/// Whose data do not come on is let go as ever.
+#[test]
+fn data_that_do_not_come_on_are_waited_for_as_ever() {
+    let place = Place::taking();
+    place.set("idle-timeout", "\"1s\"");
+    let mut server = place.b.start();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    peer.send(b"DATA 6\nHel");
+    let begin = Instant::now();
+    terminate(&server.child);
+    assert_eq!(wait(&mut server.child).code(), Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(peer.rest().0, "");
+    assert!(!place.was_taken(&letter));
+}
+
+/// It takes half a minute, and so runs only where EMEMO_LONG=1.
+#[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "whoever reads the list sees that it did not run"
+)]
+fn a_handler_that_hangs_has_thirty_seconds() {
+    if std::env::var_os("EMEMO_LONG").is_none_or(|value| value != "1") {
+        return println!("skipped: EMEMO_LONG=1 runs it");
+    }
+    let once = Place::with("exit 0", "echo $$; sleep 1000");
+    let stays = Place::staying(
+        "while read -r word octets; do head -c $octets >/dev/null; \
+         if [ $word = DATA ]; then echo + $$; sleep 1000; fi; echo ACCEPT; done",
+    );
+    std::thread::scope(|scope| {
+        for place in [once, stays] {
+            scope.spawn(move || {
+                let mut server = place.b.start();
+                let letter = letter(&["bob@b.test"], "Hello\n");
+                let mut peer = place.dial(&server);
+                assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+                peer.send_data(&letter);
+                let pid = peer.line().split_off("+ ".len());
+                let begin = Instant::now();
+                terminate(&server.child);
+                let (said, _) = peer.rest();
+                assert!(said.is_empty() || said.ends_with("PARTIAL\n"), "{said}");
+                assert_eq!(wait(&mut server.child).code(), Some(0));
+                let seconds = begin.elapsed().as_secs_f32();
+                assert!((29.0..45.0).contains(&seconds), "{seconds}");
+                wait_until("its end", || is_gone(&pid));
+            });
+        }
+    });
 }

@@ -105,8 +105,10 @@ fn the_comments_of_the_examples_stay() {
 #[test]
 fn the_examples_in_the_manual_work() {
     let place = Place::new();
-    let [renewal, public, domains, mail, password] = &displays("man/server-setup.8")[..] else {
-        panic!("five examples");
+    let [renewal, public, domains, mail, password, _certbot, _lego] =
+        &displays("man/server-setup.8")[..]
+    else {
+        panic!("seven examples, of which the last two are for an authority");
     };
     let (set_ups, start) = domains.rsplit_once('\n').unwrap();
     assert_eq!(start, "EMEMO_CONFIG_DIR=b.test server-receive");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,8 +15,9 @@ use crate::fetch::{Place, folder};
 use crate::pages::root;
 use crate::peer::Relay;
 use crate::peer::office::{Letter, Office};
+use crate::post::PASSWORD;
 use crate::process::{pid, wait};
-use crate::site::{Server, code, program, stderr, stdout, wait_until};
+use crate::site::{Server, code, feed, program, stderr, stdout, wait_until};
 
 /// A fetch-mail that stays; killed when dropped.
 struct Keeper {
@@ -454,4 +456,38 @@ fn it_reaches_nothing_but_its_mailbox_once_it_has_spoken_with_a_server() {
     place.deliver("inbox", &place.letter("Second.\n", &[]));
     keeper.wait_for("Permission denied");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+/// Confined, it could not read the file again, nor run the command, and took the old
+/// password for refused for good.
+#[test]
+fn a_password_that_was_changed_is_read_again() {
+    for begins in ["password-file = ", "password-command = [\"cat\", "] {
+        let place = Place::new();
+        place.deliver("inbox", &place.letter("First.\n", &[]));
+        let server = place.b.start_office();
+        let address = server.address;
+        fs::create_dir(place.file("secret")).unwrap();
+        let file = place.file("secret/password");
+        fs::write(&file, PASSWORD).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let ends = if begins.contains("[") { "]" } else { "" };
+        let keeper = Keeper::start(place.configured(&format!(
+            "address = \"bob@b.test\"\n{begins}\"{}\"{ends}\n[hosts]\n\"b.test\" = \"{address}\"\n",
+            file.display()
+        )));
+        wait_for_letters(&place, "inbox", 1);
+        drop(server);
+        let mut change = place.b.command("server-user");
+        change.args(["password", "bob@b.test"]);
+        let changed = feed(change, b"another\n");
+        assert_eq!(code(&changed), 0, "{}", stderr(&changed));
+        fs::write(&file, "another\n").unwrap();
+        place.deliver("inbox", &place.letter("Second.\n", &[]));
+        let server = start_at(&place, address);
+        wait_for_letters(&place, "inbox", 2);
+        keeper.wait_for("mail is fetched again");
+        keeper.stop(Signal::TERM);
+        drop(server);
+    }
 }

@@ -123,17 +123,17 @@ fn many_at_once_have_a_handler_each() {
     );
     let server = place.b.start();
     let letter = hello();
-    let mut peers: Vec<Peer> = (0..12).map(|_| place.dial(&server)).collect();
+    let mut peers: Vec<Peer> = (0..16).map(|_| place.dial(&server)).collect();
     let mut pids = Vec::new();
     for peer in &mut peers {
         assert_eq!(peer.headers(&letter), ["ACCEPT"]);
         peer.send_data(&letter);
         pids.push(peer.line().split_off("+ ".len()));
     }
-    assert_eq!(children(&server), 12);
+    assert_eq!(children(&server), 16);
     for (peer, pid) in peers.iter_mut().zip(pids) {
         fs::write(place.file(&format!("go.{pid}")), "now\n").unwrap();
         assert_eq!(peer.answer(), ["OK"]);
     }
-    wait_until("no more than a few are kept", || children(&server) <= 8);
+    wait_until("no more than a few are kept", || children(&server) <= 12);
 }

@@ -1,0 +1,86 @@
+//! Clients that ask for much and hear nothing, and servers that have nothing left to
+//! accept with.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::{Place, bob};
+use crate::peer::Caller;
+use crate::post::PASSWORD;
+use crate::process::{descriptors, kib, ticks};
+use crate::site::{program, wait_until};
+
+/// What waits in the sockets alone, in octets: more fits nowhere.
+const ENOUGH: usize = 64 << 20;
+
+#[test]
+fn what_nobody_reads_takes_no_memory() {
+    let place = Place::new();
+    let large = vec![7; 8 << 20];
+    place.deliver("Hello\n", &[&large]);
+    let attachment = place.names("attachments").pop().unwrap();
+    let server = place.b.start_office();
+    // A password is checked with much memory.
+    bob(&server).close();
+    let before = kib(server.child.id(), "VmHWM");
+    let questions = [
+        format!("PART inbox {attachment} 0\n"),
+        "SYNC inbox - messages\n".to_owned(),
+        "FOLDERS\n".to_owned(),
+    ];
+    let deaf: Vec<Caller> = questions
+        .iter()
+        .cycle()
+        .take(9)
+        .map(|question| {
+            let mut caller = bob(&server);
+            // It asks until the server reads no more.
+            caller.give_up_after(Duration::from_millis(500));
+            let many = question.repeat(1000);
+            let mut asked = 0;
+            while caller.try_send(many.as_bytes()).is_ok() {
+                asked += many.len();
+                assert!(asked < ENOUGH, "{question}");
+            }
+            caller
+        })
+        .collect();
+    let grown = kib(server.child.id(), "VmHWM") - before;
+    // Less than 1 MiB for each.
+    assert!(grown < 9 << 10, "{grown} KiB");
+    // Others are served meanwhile.
+    let mut carol = Caller::dial(server.address, None);
+    assert_eq!(carol.log_in("carol@b.test", PASSWORD), "OK");
+    assert_eq!(carol.lines("FOLDERS").len(), 2);
+    drop(deaf);
+    wait_until("all nine ends", || {
+        server.log.text().matches("event=closed").count() == 10
+    });
+}
+
+#[test]
+fn without_descriptors_it_does_not_spin_and_serves_again() {
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40; exec \"$0\""])
+        .arg(program("server-post-office"))
+        .env("EMEMO_CONFIG_DIR", &place.b.dir);
+    let mut server = place.b.start_with(command);
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    server.log.wait_for("event=cannot-accept");
+    let before = ticks(server.child.id());
+    let begin = Instant::now();
+    wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
+    let spent = ticks(server.child.id()) - before;
+    assert!(spent < 30, "{spent} of 100 ticks");
+    assert!(server.child.try_wait().unwrap().is_none());
+    assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
+    drop(silent);
+    wait_until("room", || descriptors(&server.child) < 20);
+    assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
+    server.log.wait_for("event=accepting-again");
+}

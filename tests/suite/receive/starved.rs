@@ -1,0 +1,82 @@
+//! A server that has run out of descriptors with messages in hand.
+
+use std::net::TcpStream;
+use std::process::Command;
+
+use super::Place;
+use crate::peer::Peer;
+use crate::process::descriptors;
+use crate::site::{Server, letter, program, wait_until};
+
+const LIMIT: usize = 40;
+
+/// A server that may have few, and peers that have taken all of them.
+fn starve(place: &Place, server: &Server) -> (Vec<Peer>, Vec<TcpStream>) {
+    let mut crowd = Vec::new();
+    while descriptors(&server.child) < LIMIT - 2 {
+        let mut peer = place.dial(server);
+        peer.say("KEYS b.test");
+        assert_eq!(peer.answer(), ["OK"]);
+        crowd.push(peer);
+    }
+    let late = (0..20)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    server.log.wait_for("event=cannot-accept");
+    (crowd, late)
+}
+
+fn start(place: &Place) -> Server {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -n {LIMIT}; exec \"$0\"")])
+        .arg(program("server-receive"))
+        .env("EMEMO_CONFIG_DIR", &place.b.dir);
+    place.b.start_with(command)
+}
+
+/// What is answered where nothing can be started is never a final no, and what is
+/// taken afterwards is taken once.
+fn fault_and_no_refusal(place: &Place, log: &str) {
+    let server = start(place);
+    let small = letter(&["bob@b.test"], "Hello\n");
+    // More than is kept in memory.
+    let large = letter(&["bob@b.test"], &"x".repeat(300_000));
+    let mut asking = place.dial(&server);
+    asking.say("KEYS b.test");
+    assert_eq!(asking.answer(), ["OK"]);
+    let mut sending = place.dial(&server);
+    assert_eq!(sending.headers(&large), ["ACCEPT"]);
+    let (crowd, late) = starve(place, &server);
+
+    assert_eq!(
+        asking.headers(&small),
+        ["DEFER 300 a fault here; try again later"]
+    );
+    let answer = sending.data(&large).pop().unwrap();
+    assert!(["OK", "PARTIAL"].contains(&&*answer), "{answer}");
+    server.log.wait_for(log);
+    drop((crowd, late));
+    wait_until("room", || descriptors(&server.child) < LIMIT / 2);
+    for letter in [&small, &large] {
+        assert_eq!(asking.deliver(letter), "OK");
+        assert_eq!(place.dial(&server).deliver(letter), "OK");
+    }
+    server.log.wait_for("event=accepting-again");
+}
+
+#[test]
+fn a_command_that_cannot_be_started_defers() {
+    let place = Place::new();
+    place.set("check", "[\"server-handle-incoming-mail\", \"--check\"]");
+    place.set("handler", "[\"server-handle-incoming-mail\"]");
+    fault_and_no_refusal(&place, "event=check-failed");
+    assert_eq!(place.b.messages("bob").len(), 2);
+}
+
+#[test]
+fn a_handler_that_stays_and_cannot_be_started_defers() {
+    let place = Place::new();
+    fault_and_no_refusal(&place, "event=handler-failed");
+    assert_eq!(place.b.messages("bob").len(), 2);
+}
