@@ -7,10 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
-use super::site::{program, wait_until};
+use super::site::{Host, Server, program, wait_until};
 
 /// Both ends of a connection.
 pub fn pair() -> (OwnedFd, TcpStream) {
@@ -132,4 +133,28 @@ pub fn ticks(pid: u32) -> u64 {
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// A server that had few descriptors, and more connections than these: it did not
+/// spin, and has room again.
+pub fn starved(host: &Host, name: &str) -> Server {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40; exec \"$0\""])
+        .arg(program(name))
+        .env("EMEMO_CONFIG_DIR", &host.dir);
+    let mut server = host.start_with(command);
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    server.log.wait_for("event=cannot-accept");
+    let before = ticks(server.child.id());
+    let begin = Instant::now();
+    wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
+    let spent = ticks(server.child.id()) - before;
+    assert!(spent < 30, "{spent} of 100 ticks");
+    assert!(server.child.try_wait().unwrap().is_none());
+    assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
+    drop(silent);
+    server
 }

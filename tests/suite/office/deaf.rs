@@ -1,15 +1,13 @@
 //! Clients that ask for much and hear nothing, and servers that have nothing left to
 //! accept with.
 
-use std::net::TcpStream;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Place, bob};
 use crate::peer::Caller;
 use crate::post::PASSWORD;
-use crate::process::{descriptors, kib, ticks};
-use crate::site::{program, wait_until};
+use crate::process::{descriptors, kib, starved};
+use crate::site::wait_until;
 
 /// What waits in the sockets alone, in octets: more fits nowhere.
 const ENOUGH: usize = 64 << 20;
@@ -62,24 +60,7 @@ fn what_nobody_reads_takes_no_memory() {
 #[test]
 fn without_descriptors_it_does_not_spin_and_serves_again() {
     let place = Place::new();
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "ulimit -n 40; exec \"$0\""])
-        .arg(program("server-post-office"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir);
-    let mut server = place.b.start_with(command);
-    let silent: Vec<TcpStream> = (0..100)
-        .map(|_| TcpStream::connect(server.address).unwrap())
-        .collect();
-    server.log.wait_for("event=cannot-accept");
-    let before = ticks(server.child.id());
-    let begin = Instant::now();
-    wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
-    let spent = ticks(server.child.id()) - before;
-    assert!(spent < 30, "{spent} of 100 ticks");
-    assert!(server.child.try_wait().unwrap().is_none());
-    assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
-    drop(silent);
+    let server = starved(&place.b, "server-post-office");
     wait_until("room", || descriptors(&server.child) < 20);
     assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
     server.log.wait_for("event=accepting-again");

@@ -1,15 +1,15 @@
 //! How much one peer, and how much all of them may have.
 
 use std::net::{IpAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
 use super::Place;
 use crate::peer::crowd::{among_dribblers, among_silent_peers, handshakes_have_ten_seconds};
 use crate::peer::{Ending, Identity, Peer};
-use crate::process::{pid, raise_descriptors, ticks};
-use crate::site::{letter, program, wait_until};
+use crate::process::{pid, raise_descriptors, starved};
+use crate::site::{letter, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 
@@ -192,25 +192,7 @@ fn a_crowd_is_kept_until_it_is_accepted() {
 #[test]
 fn a_server_without_descriptors_serves_again_when_there_are_some() {
     let place = Place::taking();
-    let mut command = std::process::Command::new("sh");
-    command
-        .args(["-c", "ulimit -n 40; exec \"$0\""])
-        .arg(program("server-receive"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir);
-    let mut server = place.b.start_with(command);
-    let silent: Vec<TcpStream> = (0..100)
-        .map(|_| TcpStream::connect(server.address).unwrap())
-        .collect();
-    server.log.wait_for("event=cannot-accept");
-    let before = ticks(server.child.id());
-    // It must not spin meanwhile.
-    let begin = Instant::now();
-    wait_until("a second", || begin.elapsed() > Duration::from_secs(1));
-    let spent = ticks(server.child.id()) - before;
-    assert!(spent < 30, "{spent} of 100 ticks");
-    assert!(server.child.try_wait().unwrap().is_none());
-    assert_eq!(server.log.text().matches("event=cannot-accept").count(), 1);
-    drop(silent);
+    let server = starved(&place.b, "server-receive");
     let letter = letter(&["bob@b.test"], "Hello\n");
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
 }
