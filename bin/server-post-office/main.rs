@@ -50,5 +50,6 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     confine::announce();
+    ima_program::descriptors::raise_limit();
     Ok(Server::new(office, gate).run(incoming, stop))
 }

@@ -11,7 +11,7 @@ use ima_program::report::chain;
 use ima_program::{Exit, log};
 use ima_proto::imrp::{Busy, End, Limits, Login, Office, Session};
 use ima_proto::listen::{Connection, Protocol};
-use ima_proto::tls::{self, Identities, KeyDigest, Secure, ServerSide, TlsError, UserPeer};
+use ima_proto::tls::{self, KeyDigest, KeyProof, Secure, ServerSide, TlsError, UserPeer};
 use ima_proto::users::{Guesses, NoLogin, User, Users};
 
 use crate::counted::{Counted, Tally};
@@ -52,10 +52,6 @@ impl Protocol for PostOffice {
     /// Anybody may show a certificate, or none.
     const HANDSHAKE_PROVES: bool = false;
 
-    fn identities(&self) -> &Arc<Identities> {
-        self.tls.identities()
-    }
-
     fn shake_hands(&self, socket: Arc<TcpStream>) -> Result<(Secure, UserPeer), TlsError> {
         tls::accept_user(socket, &self.tls)
     }
@@ -73,7 +69,8 @@ impl Protocol for PostOffice {
             tally: Rc::clone(&tally),
         };
         let channel = Counted::new(secure, Rc::clone(&tally));
-        let end = Session::new(channel, counter, peer.key, self.limits).run();
+        let key = peer.key.as_ref().map(KeyProof::claimed);
+        let end = Session::new(channel, counter, key, self.limits).run();
         let mut event = log::info("closed").field("address", peer.address);
         if let Some(user) = &*tally.user.borrow() {
             event = event.field("user", user.canonical());

@@ -8,13 +8,9 @@ use std::time::Duration;
 
 use ima_message::{ByteSize, Hostpart};
 use ima_program::config::{ConfigPath, Loaded, Period};
-use ima_proto::handlers::{
-    Group, Handlers, Stream, default_check, default_handler, default_stream,
-};
-use ima_proto::imdp::{ALPN, Limits};
-use ima_proto::tls::{
-    Identities, IdentityToml, PeerVerifier, RootSource, ServerSide, UseError, hostparts,
-};
+use ima_proto::handlers::{Group, OwnCommands, default_check, default_handler, default_stream};
+use ima_proto::imdp::Limits;
+use ima_proto::tls::{Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts};
 use serde::Deserialize;
 
 /// The file as it is written.
@@ -104,14 +100,6 @@ fn yes() -> bool {
     true
 }
 
-/// Who is given the messages.
-pub enum Behind {
-    /// A process for each header block, and one for each message.
-    EachOnce(Handlers),
-    /// Processes that stay.
-    Staying(Arc<Stream>),
-}
-
 /// Two contracts at once.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: stream stands beside check or handler, and only one of the two can be kept: remove stream, or the others", .file.display())]
@@ -120,12 +108,12 @@ pub struct BothError {
 }
 
 impl Config {
-    /// TLS for our hosts, each of which needs an identity.
-    pub fn tls(&self, dir: &Path) -> Result<ServerSide, UseError> {
+    /// Our certificates, one for each of our hosts, and what peers are checked against.
+    pub fn tls(&self, dir: &Path) -> Result<(Arc<Identities>, Arc<PeerVerifier>), UseError> {
         let identities = Identities::load(&self.identity, dir)?;
         identities.require(&self.hosts)?;
         let verifier = PeerVerifier::load(&self.roots, &self.crls, dir)?;
-        Ok(ServerSide::new(identities, verifier, ALPN)?)
+        Ok((identities, verifier))
     }
 
     /// What a sender may do.
@@ -139,36 +127,30 @@ impl Config {
         }
     }
 
-    /// What is behind.
+    /// The commands that are given the messages, and whether they stay for many.
     ///
     /// # Errors
     /// Both contracts are named.
-    pub fn behind(loaded: &Loaded<Self>) -> Result<Behind, BothError> {
+    pub fn commands(loaded: &Loaded<Self>) -> Result<(OwnCommands, bool), BothError> {
         let Self {
             stream,
             check,
             handler,
             ..
         } = &loaded.value;
-        let argv = match (stream, check, handler) {
-            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-                return Err(BothError {
-                    file: loaded.file.clone(),
-                });
-            }
-            (Some(argv), None, None) => argv.clone(),
-            (None, None, None) => default_stream(),
-            (None, check, handler) => {
-                return Ok(Behind::EachOnce(Handlers {
-                    check: check.clone().unwrap_or_else(default_check),
-                    handler: handler.clone().unwrap_or_else(default_handler),
-                    config_dir: loaded.dir.clone(),
-                    group: Group::Own,
-                    abandoned: Arc::default(),
-                }));
-            }
+        let is_each = check.is_some() || handler.is_some();
+        if is_each && stream.is_some() {
+            return Err(BothError {
+                file: loaded.file.clone(),
+            });
+        }
+        let commands = OwnCommands {
+            check: check.clone().unwrap_or_else(default_check),
+            handler: handler.clone().unwrap_or_else(default_handler),
+            stream: stream.clone().unwrap_or_else(default_stream),
+            config_dir: loaded.dir.clone(),
+            group: Group::Own,
         };
-        let stream = Stream::new(&argv, &loaded.dir);
-        Ok(Behind::Staying(Arc::new(stream)))
+        Ok((commands, !is_each))
     }
 }

@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ima_program::{Exit, log};
+use ima_proto::handlers::{Handlers, Stream};
 use ima_proto::imdp::{End, Limits, Receiver};
 use ima_proto::listen::{Connection, Protocol};
-use ima_proto::tls::{self, Identities, PeerInfo, Secure, ServerSide, TlsError};
+use ima_proto::tls::{self, PeerInfo, Secure, ServerSide, TlsError};
 
-use crate::config::Behind;
 use crate::service::Session;
 use crate::strangers::Strangers;
+
+/// Who is given the messages.
+pub enum Behind {
+    /// A process for each header block, and one for each message.
+    EachOnce(Handlers),
+    /// Processes that stay.
+    Staying(Arc<Stream>),
+}
 
 /// What all connections share.
 pub struct Receiving {
@@ -34,10 +42,6 @@ impl Receiving {
 
 impl Protocol for Receiving {
     type Peer = PeerInfo;
-
-    fn identities(&self) -> &Arc<Identities> {
-        self.tls.identities()
-    }
 
     fn shake_hands(&self, socket: Arc<TcpStream>) -> Result<(Secure, PeerInfo), TlsError> {
         tls::accept(socket, &self.tls)

@@ -7,13 +7,12 @@ use std::time::Instant;
 use ima_message::{HandlerLine, HeaderBlock, Received};
 use ima_program::log;
 use ima_program::spool::SpoolWriter;
-use ima_proto::handlers::{Exchange, message_file, now};
+use ima_proto::handlers::{Exchange, now};
 use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Outcome, Say, Service};
 use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
 
-use crate::config::Behind;
-use crate::server::Receiving;
+use crate::server::{Behind, Receiving};
 use crate::strangers::Strangers;
 
 /// The seconds that a domain which asked for too many unknown recipients waits.
@@ -202,7 +201,11 @@ impl<'a> Service for Session<'a> {
             return Ok(Store::Handler(exchange));
         }
         let header = self.header.as_ref().unwrap_or_else(|| message.header());
-        message_file(header).map(Store::Spool)
+        match &self.server.behind {
+            Behind::EachOnce(handlers) => handlers.message_file(header).map(Store::Spool),
+            // Who stays has said that it takes the message, or it is not accepted.
+            Behind::Staying(_) => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     fn deliver(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::dial::{Dialler, Dns, Hosts, Service};
-use ima_proto::handlers::{Group, Handlers, default_check, default_handler};
+use ima_proto::handlers::{Group, Handlers, OwnCommands, default_check, default_handler};
 use ima_proto::imdp::{ALPN, Times};
 use ima_proto::tls::{
     ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
@@ -86,10 +86,13 @@ impl Office {
             },
             local_hosts: config.local_hosts.into_iter().collect(),
             handlers: Handlers {
-                check: config.check,
-                handler: config.handler,
-                config_dir: dir,
-                group: Group::Ours,
+                commands: Arc::new(OwnCommands {
+                    check: config.check,
+                    handler: config.handler,
+                    stream: Vec::new(),
+                    config_dir: dir,
+                    group: Group::Ours,
+                }),
                 abandoned: Arc::default(),
             },
         })

@@ -8,7 +8,7 @@ use ima_message::{
     Address, Author, DataVerifier, HandlerLine, HeaderBlock, Hostpart, Part, Received,
 };
 use ima_proto::dial::DialError;
-use ima_proto::handlers::{message_file, now};
+use ima_proto::handlers::now;
 use ima_proto::imdp::{
     DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender, message_time,
 };
@@ -277,7 +277,7 @@ fn deliver_locally(
     mut data: impl Read,
     information: &mut dyn FnMut(&str),
 ) -> Result<DataAnswer, LegError> {
-    let mut writer = message_file(header)?;
+    let mut writer = office.handlers.message_file(header)?;
     io::copy(&mut data, &mut writer)?;
     writer.flush()?;
     let deadline = Instant::now() + message_time(office.times.message, header.size());

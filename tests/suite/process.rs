@@ -63,18 +63,55 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     status.unwrap()
 }
 
-/// How many descriptors a process has open.
+/// The children of a process that are not reaped yet.
+pub fn children(pid: u32) -> Vec<u32> {
+    let parent = pid.to_string();
+    let list = fs::read_dir("/proc").unwrap();
+    list.filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        (fields.split(' ').nth(1) == Some(&parent)).then_some(pid)
+    })
+    .collect()
+}
+
+/// The network process of a server that was started as this process.
+pub fn network(pid: u32) -> Option<u32> {
+    children(pid).into_iter().find(|child| {
+        let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        line.split(|octet| *octet == 0).nth(1) == Some(b"--network")
+    })
+}
+
+/// A process, and its network process if it is a server.
+pub fn processes(pid: u32) -> Vec<u32> {
+    [pid].into_iter().chain(network(pid)).collect()
+}
+
+/// How many descriptors a program has open, in all of its processes.
 pub fn descriptors(child: &Child) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", child.id()))
-        .unwrap()
-        .count()
+    entries(child, "fd")
 }
 
 /// How many threads it has.
 pub fn threads(child: &Child) -> usize {
-    fs::read_dir(format!("/proc/{}/task", child.id()))
-        .unwrap()
-        .count()
+    entries(child, "task")
+}
+
+/// How many descriptors the network process of a server has open.
+pub fn descriptors_of_network(server: &Child) -> usize {
+    count(network(server.id()).unwrap(), "fd")
+}
+
+fn entries(child: &Child, what: &str) -> usize {
+    let processes = processes(child.id());
+    processes.into_iter().map(|pid| count(pid, what)).sum()
+}
+
+fn count(pid: u32, what: &str) -> usize {
+    let list = fs::read_dir(format!("/proc/{pid}/{what}"));
+    list.unwrap().count()
 }
 
 /// As many descriptors as this program may have, which it has from now on.
@@ -101,14 +138,17 @@ pub fn says_nothing_to_the_peer(command: Command) {
     assert_eq!(wait(&mut child).code(), Some(2));
 }
 
-/// What /proc/PID/status says in KiB: `VmHWM` is the most memory that a process has
-/// had, `VmRSS` what it has.
+/// What /proc/PID/status says in KiB of a program, in all of its processes: `VmHWM` is the
+/// most memory that a process has had, `VmRSS` what it has.
 pub fn kib(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let lines = status.lines();
-    let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let value = values.next().unwrap().trim().trim_end_matches(" kB");
-    value.parse().unwrap()
+    let of = |pid: &u32| -> u64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let lines = status.lines();
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value = values.next().unwrap().trim().trim_end_matches(" kB");
+        value.parse().unwrap()
+    };
+    processes(pid).iter().map(of).sum()
 }
 
 /// The same command in a shell that allows it so much memory of its own.
@@ -127,12 +167,15 @@ pub fn within_kib(command: &Command, kib: u32) -> Command {
     bounded
 }
 
-/// Processor time of a process, in ticks of 10 ms.
+/// Processor time of a program, in all of its processes, in ticks of 10 ms.
 pub fn ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    let of = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = fields.split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    processes(pid).iter().map(of).sum()
 }
 
 /// A server that had few descriptors, and more connections than these: it did not

@@ -18,6 +18,7 @@ mod staying;
 mod stopping;
 mod streamed;
 mod surroundings;
+mod taken_over;
 
 use std::fs;
 use std::path::PathBuf;

@@ -27,6 +27,7 @@ mod lasting;
 mod left;
 mod lines;
 pub mod orphans;
+mod parent;
 mod watched;
 
 use crate::exit::Exit;
@@ -34,13 +35,19 @@ use crate::log;
 use crate::program::{LocateError, locate};
 pub use lasting::{Lasting, Room};
 use lines::Lines;
+use parent::Own;
+pub use parent::{Ended, Parent, Started};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{self, Child, Stdio};
+use std::process::{self, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watched::{CHUNK, Watched};
 
@@ -120,6 +127,9 @@ pub enum ChildError {
         /// What the system says.
         source: io::Error,
     },
+    /// The process that starts commands for us did not.
+    #[error("{0}")]
+    Refused(Box<str>),
 }
 
 /// What a child did.
@@ -142,10 +152,18 @@ impl Command {
     /// Where the program is not there, not executable, or the system is out of
     /// something.
     pub fn start(self, limits: Limits) -> Result<Running, ChildError> {
+        Ok(Running::new(self.spawn()?, limits))
+    }
+
+    /// Starts it, for whoever makes a [`Running`] of it: this process or another.
+    ///
+    /// # Errors
+    /// As for [`Command::start`].
+    pub fn spawn(self) -> Result<Started, ChildError> {
         let passed_on = env::vars_os().filter(|(name, _)| is_passed_on(name));
         // What it does for what others sent is in our log, in the form of that.
         let log = (log::VARIABLE.into(), log::form().name().into());
-        self.start_in(passed_on.chain([log]), limits)
+        self.spawn_in(passed_on.chain([log]))
     }
 
     /// Starts it with all of our environment: a command of the user's own, which
@@ -155,14 +173,13 @@ impl Command {
     /// # Errors
     /// As for [`Command::start`].
     pub fn start_as_user(self, limits: Limits) -> Result<Running, ChildError> {
-        self.start_in(env::vars_os(), limits)
+        Ok(Running::new(self.spawn_in(env::vars_os())?, limits))
     }
 
-    fn start_in(
+    fn spawn_in(
         self,
         environment: impl Iterator<Item = (OsString, OsString)>,
-        limits: Limits,
-    ) -> Result<Running, ChildError> {
+    ) -> Result<Started, ChildError> {
         left::reap();
         let (program, arguments) = self.argv.split_first().ok_or(ChildError::Empty)?;
         let program = locate(program, &self.config_dir)?;
@@ -186,16 +203,33 @@ impl Command {
             .spawn()
             .map_err(failed)?;
 
-        let watched = Watched::new(&mut child, self.group).map_err(|error| failed(error.into()))?;
-        Ok(Running {
+        let id = child.id();
+        let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let output = child.stdout.take().map(OwnedFd::from);
+        let opened = opened.and_then(|pidfd| {
+            let output = output.ok_or(Errno::BADF)?;
+            ioctl_fionbio(&output, true)?;
+            Ok((Arc::new(pidfd), output))
+        });
+        let (pidfd, output) = match opened {
+            Ok(opened) => opened,
+            Err(errno) => {
+                child.kill().ok();
+                child.wait().ok();
+                return Err(failed(errno.into()));
+            }
+        };
+        let parent = Box::new(Own {
+            child,
+            pidfd: Arc::clone(&pidfd),
+            group: self.group,
+        });
+        Ok(Started {
             program,
-            child: Some(child),
-            watched,
-            lines: Lines::new(limits.max_line, limits.max_output),
-            deadline: limits.deadline,
-            last_tick: Instant::now(),
-            exit: Exit::Unfinished,
-            ends_with_line: false,
+            id,
+            parent,
+            pidfd,
+            output,
         })
     }
 }
@@ -212,8 +246,9 @@ fn is_passed_on(name: &OsStr) -> bool {
 #[derive(Debug)]
 pub struct Running {
     program: PathBuf,
+    id: u32,
     /// None once it is reaped: its process id may then be another's.
-    child: Option<Child>,
+    parent: Option<Box<dyn Parent>>,
     watched: Watched,
     lines: Lines,
     deadline: Instant,
@@ -224,6 +259,29 @@ pub struct Running {
 }
 
 impl Running {
+    /// A child that was started a moment ago.
+    #[must_use]
+    pub fn new(started: Started, limits: Limits) -> Self {
+        let Started {
+            program,
+            id,
+            parent,
+            pidfd,
+            output,
+        } = started;
+        Self {
+            program,
+            id,
+            parent: Some(parent),
+            watched: Watched::new(pidfd, output),
+            lines: Lines::new(limits.max_line, limits.max_output),
+            deadline: limits.deadline,
+            last_tick: Instant::now(),
+            exit: Exit::Unfinished,
+            ends_with_line: false,
+        }
+    }
+
     /// Waits for what happens next. At the deadline the child is killed, with
     /// its process group, and counts as unfinished; the whole lines that it
     /// wrote are still given.
@@ -232,10 +290,10 @@ impl Running {
             if let Some(line) = self.lines.take() {
                 return Event::Line(line);
             }
-            let Some(child) = &self.child else {
+            if self.parent.is_none() {
                 self.log_cut();
                 return Event::Exited(self.exit);
-            };
+            }
             let now = Instant::now();
             let next_tick = self.last_tick.checked_add(tick);
             let until = next_tick.map_or(self.deadline, |tick| tick.min(self.deadline));
@@ -254,7 +312,7 @@ impl Running {
             if now >= self.deadline {
                 log::warn("child-out-of-time")
                     .field("command", self.program.display())
-                    .field("pid", child.id())
+                    .field("pid", self.id)
                     .emit();
                 self.kill();
             } else if next_tick.is_some_and(|tick| now >= tick) {
@@ -266,34 +324,33 @@ impl Running {
 
     /// Kills it and its group, and waits for its end.
     fn kill(&mut self) {
-        self.watched.kill();
+        if let Some(parent) = &self.parent {
+            parent.kill();
+        }
         if self.watched.wait_for_end(GRACE) {
             self.settle();
             return;
         }
-        if let Some(child) = self.child.take() {
+        if let Some(parent) = self.parent.take() {
             log::error("child-cannot-be-killed")
                 .field("command", self.program.display())
-                .field("pid", child.id())
+                .field("pid", self.id)
                 .emit();
-            left::leave(child);
+            parent.leave();
         }
         self.lines.end(false);
     }
 
-    /// Reaps a child that has exited; but first, as long as nobody else can
-    /// have its process id, kills what is left of its group.
+    /// Reaps a child that has exited.
     fn settle(&mut self) {
-        let Some(mut child) = self.child.take() else {
+        let Some(mut parent) = self.parent.take() else {
             return;
         };
         self.watched.drain(&mut self.lines);
-        self.watched.kill_group();
-        match child.wait() {
-            Ok(status) => {
-                self.exit = Exit::from_status(status);
-                self.lines
-                    .end(status.code().is_some() && !self.ends_with_line);
+        match parent.reap() {
+            Ok(ended) => {
+                self.exit = ended.exit;
+                self.lines.end(ended.by_itself && !self.ends_with_line);
             }
             Err(error) => {
                 log::error("child-status-lost")
@@ -319,7 +376,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.child.is_some() {
+        if self.parent.is_some() {
             self.kill();
         }
     }

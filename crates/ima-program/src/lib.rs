@@ -13,6 +13,8 @@ pub mod descriptors;
 pub mod escape;
 pub mod exit;
 pub mod log;
+#[cfg(feature = "separation")]
+pub mod monitor;
 pub mod options;
 pub mod program;
 pub mod report;

@@ -183,6 +183,12 @@ pub fn to_syslog() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether lines go to the system's log.
+#[must_use]
+pub fn is_syslog() -> bool {
+    SYSLOG.get().is_some()
+}
+
 /// Whether stderr is the socket that stdin is, as inetd has it.
 #[must_use]
 pub fn stderr_is_stdin_socket() -> bool {

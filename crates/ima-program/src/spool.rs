@@ -4,9 +4,11 @@
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, Write};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 /// Up to so many octets stay in memory.
 pub const IN_MEMORY: u64 = 256 * 1024;
@@ -25,7 +27,27 @@ impl Spooled {
             file: None,
             length: 0,
             on_disk: false,
+            disk: None,
         }
+    }
+
+    /// An empty one, which has its file on the disk from elsewhere.
+    #[must_use]
+    pub const fn writer_with(disk: Arc<dyn Disk>) -> SpoolWriter {
+        SpoolWriter {
+            file: None,
+            length: 0,
+            on_disk: false,
+            disk: Some(disk),
+        }
+    }
+
+    /// An empty file without a name, on the disk of `$TMPDIR` or `/tmp`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn on_disk() -> io::Result<File> {
+        tempfile::tempfile_in(env::temp_dir())
     }
 
     /// What stdin holds: stdin itself where it is a regular file, at the place
@@ -53,12 +75,22 @@ impl Spooled {
     }
 }
 
+/// Where files on the disk come from, for a process that can make none.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// An empty file without a name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file(&self) -> io::Result<File>;
+}
+
 /// Takes the octets of a [`Spooled`]. Small writes are gathered.
 #[derive(Debug)]
 pub struct SpoolWriter {
     file: Option<BufWriter<File>>,
     length: u64,
     on_disk: bool,
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl SpoolWriter {
@@ -78,6 +110,13 @@ impl SpoolWriter {
         Ok(file)
     }
 
+    fn disk_file(&self) -> io::Result<File> {
+        match &self.disk {
+            Some(disk) => disk.file(),
+            None => Spooled::on_disk(),
+        }
+    }
+
     /// Where `more` octets are to be written.
     fn buffer(&mut self, more: usize) -> io::Result<&mut BufWriter<File>> {
         let length = self
@@ -90,7 +129,7 @@ impl SpoolWriter {
                     .into_inner()
                     .map_err(io::IntoInnerError::into_error)?;
                 memory.rewind()?;
-                let mut disk = on_disk()?;
+                let mut disk = self.disk_file()?;
                 io::copy(&mut memory, &mut disk)?;
                 self.on_disk = true;
                 BufWriter::new(disk)
@@ -98,7 +137,7 @@ impl SpoolWriter {
             None if length <= IN_MEMORY => BufWriter::new(in_memory()?),
             None => {
                 self.on_disk = true;
-                BufWriter::new(on_disk()?)
+                BufWriter::new(self.disk_file()?)
             }
         };
         Ok(self.file.insert(file))
@@ -126,10 +165,6 @@ fn in_memory() -> io::Result<File> {
         other => other?,
     };
     Ok(File::from(fd))
-}
-
-fn on_disk() -> io::Result<File> {
-    tempfile::tempfile_in(env::temp_dir())
 }
 
 #[cfg(test)]

@@ -3,26 +3,27 @@
 //! server-receive runs them for its peers, server-send-mail the first two for its
 //! own hosts.
 
+mod commands;
 mod exchange;
 mod kept;
+mod remote;
 mod stream;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ima_message::{DateTime, HandlerLine, HeaderBlock, Received};
-use ima_program::child::{Command, Event, Limits, Running};
-
-use ima_program::spool::{SpoolWriter, Spooled};
+use ima_message::{DateTime, HandlerLine, HeaderBlock};
+use ima_program::child::{Event, Limits, Running};
+use ima_program::spool::SpoolWriter;
 use ima_program::{Exit, log};
 
+pub use commands::{Commands, Each, OwnCommands};
 pub use exchange::Exchange;
 pub use ima_program::child::Group;
+pub use remote::{CommandReply, CommandRequest, CommandService, RemoteCommands};
 pub use stream::{Stream, default_stream};
 
 use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
@@ -58,17 +59,11 @@ pub fn now() -> Option<DateTime> {
     DateTime::utc(i64::try_from(since.as_secs()).ok()?)
 }
 
-/// The two commands.
+/// The two commands that are run for each message.
 #[derive(Clone, Debug)]
 pub struct Handlers {
-    /// Is given the header block alone, before the answer to HEADERS.
-    pub check: Vec<String>,
-    /// Is given the message.
-    pub handler: Vec<String>,
-    /// The folder of the configuration file that names them.
-    pub config_dir: PathBuf,
-    /// Whether who kills our process group is to kill them, too.
-    pub group: Group,
+    /// Who starts them.
+    pub commands: Arc<dyn Commands>,
     /// Once it is set, what runs is killed, and counts as unfinished.
     pub abandoned: Arc<AtomicBool>,
 }
@@ -88,13 +83,14 @@ impl Handlers {
                 .emit();
             Ok(HeadersAnswer::Defer(DEFER, A_FAULT.into()))
         };
-        let stdin = match header_file(header) {
+        let spooled = self.message_file(header).and_then(SpoolWriter::finish);
+        let stdin = match spooled {
             Ok(stdin) => stdin,
             Err(error) => return fault(&error),
         };
         let limits = Limits::until(Instant::now() + CHECK_TIME);
-        let mut running = match self.command(&self.check, header, stdin).start(limits) {
-            Ok(running) => running,
+        let mut running = match self.commands.run(Each::Check, header, stdin) {
+            Ok(started) => Running::new(started, limits),
             Err(error) => return fault(&error),
         };
         let mut ticks = 0;
@@ -151,9 +147,8 @@ impl Handlers {
         deadline: Instant,
         say: &mut dyn Say,
     ) -> Outcome {
-        let command = self.command(&self.handler, header, message);
-        let mut running = match command.start(Limits::until(deadline)) {
-            Ok(running) => running,
+        let mut running = match self.commands.run(Each::Handler, header, message) {
+            Ok(started) => Running::new(started, Limits::until(deadline)),
             Err(error) => {
                 log::error("handler-failed")
                     .field("digest", header.digest())
@@ -194,38 +189,16 @@ impl Handlers {
         }
     }
 
-    fn command(&self, argv: &[String], header: &HeaderBlock, stdin: File) -> Command {
-        let mut env = vec![("IMA_DIGEST", header.digest().to_string())];
-        if let Some(Received {
-            from,
-            address,
-            author,
-            ..
-        }) = header.received()
-        {
-            env.push(("IMA_PEER_DOMAIN", from.to_string()));
-            env.push(("IMA_PEER_ADDRESS", address.to_string()));
-            env.push(("IMA_AUTHOR", author.to_string()));
-        }
-        Command {
-            argv: argv.iter().map(OsString::from).collect(),
-            config_dir: self.config_dir.clone(),
-            env,
-            stdin,
-            group: self.group,
-        }
+    /// A handler's stdin in the making: the header block, behind which the data are
+    /// to be written.
+    ///
+    /// # Errors
+    /// Those of writing: a full disk.
+    pub fn message_file(&self, header: &HeaderBlock) -> io::Result<SpoolWriter> {
+        let mut writer = self.commands.spool();
+        writer.write_all(header.as_bytes())?;
+        Ok(writer)
     }
-}
-
-/// A handler's stdin in the making: the header block, behind which the data are
-/// to be written.
-///
-/// # Errors
-/// Those of writing: a full disk.
-pub fn message_file(header: &HeaderBlock) -> io::Result<SpoolWriter> {
-    let mut writer = Spooled::writer();
-    writer.write_all(header.as_bytes())?;
-    Ok(writer)
 }
 
 /// An answer that a check may give, and that nobody here can carry out.
@@ -234,8 +207,4 @@ fn not_supported(header: &HeaderBlock, answer: &HeadersAnswer) {
         .field("digest", header.digest())
         .field("answer", answer)
         .emit();
-}
-
-fn header_file(header: &HeaderBlock) -> io::Result<File> {
-    message_file(header)?.finish()
 }

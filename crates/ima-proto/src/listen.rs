@@ -94,6 +94,30 @@ impl Incoming {
         }
     }
 
+    /// The sockets, for another process.
+    pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Incoming::Listening(listeners) => listeners.sockets.iter().map(AsFd::as_fd).collect(),
+            Incoming::One(connection, _) => vec![connection.as_fd()],
+        }
+    }
+
+    /// The [`Incoming::sockets`] of another process: listening ones, or a single
+    /// connection.
+    ///
+    /// # Errors
+    /// A [`ListenError`].
+    pub fn from_sockets(sockets: Vec<OwnedFd>) -> Result<Incoming, ListenError> {
+        let sorted = sockets.into_iter().enumerate().map(|(index, socket)| {
+            let broken = |source| ListenError::Inherited {
+                place: format!("socket {index}"),
+                source,
+            };
+            sort(socket).map_err(broken)
+        });
+        gather(sorted)
+    }
+
     /// The sockets that systemd passed on (`LISTEN_FDS`, sd_listen_fds(3); with
     /// Accept=no listening ones, with Accept=yes one connection); otherwise binds
     /// the addresses of `listen`. Port 0 takes any free port.
@@ -108,8 +132,8 @@ impl Incoming {
         if inherited.len() == 0 {
             return bind(listen);
         }
-        let mut listeners = Vec::new();
-        for index in 0..inherited.len() {
+        let count = inherited.len();
+        gather((0..count).map(|index| {
             let broken = |source| ListenError::Inherited {
                 place: format!("LISTEN_FDS {index}"),
                 source,
@@ -118,13 +142,8 @@ impl Incoming {
             // FD_CLOEXEC.
             let socket = inherited.take_tcp_listener(index).map_err(broken)?;
             let socket = socket.ok_or_else(|| broken(ErrorKind::NotFound.into()))?;
-            match sort(socket.into()).map_err(broken)? {
-                Incoming::Listening(more) => listeners.extend(more.sockets),
-                one if inherited.len() == 1 => return Ok(one),
-                Incoming::One(..) => return Err(ListenError::Mixed),
-            }
-        }
-        Ok(Incoming::Listening(Listeners::new(listeners)))
+            sort(socket.into()).map_err(broken)
+        }))
     }
 
     /// The socket that inetd passed on as stdin: a connection (`nowait`) or a
@@ -165,6 +184,26 @@ fn bind(listen: &[String]) -> Result<Incoming, ListenError> {
         rustix::net::listen(&socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
         socket.set_nonblocking(true).map_err(failed)?;
         listeners.push(socket);
+    }
+    match listeners.is_empty() {
+        true => Err(ListenError::Nothing),
+        false => Ok(Incoming::Listening(Listeners::new(listeners))),
+    }
+}
+
+/// Several sockets from elsewhere, each by what it is: all listen, or there is one
+/// connection alone.
+fn gather(
+    sockets: impl ExactSizeIterator<Item = Result<Incoming, ListenError>>,
+) -> Result<Incoming, ListenError> {
+    let is_one = sockets.len() == 1;
+    let mut listeners = Vec::new();
+    for socket in sockets {
+        match socket? {
+            Incoming::Listening(more) => listeners.extend(more.sockets),
+            one if is_one => return Ok(one),
+            Incoming::One(..) => return Err(ListenError::Mixed),
+        }
     }
     match listeners.is_empty() {
         true => Err(ListenError::Nothing),

@@ -7,8 +7,9 @@
 //! | `trust.rs` | the roots and revocation lists that a peer's chain is checked against |
 //! | `verifier.rs`, `peer_check.rs` | the check of a peer's chain, the same whichever side dialled |
 //! | `names.rs` | the domains that a checked certificate speaks for |
-//! | `any_key.rs`, `key_digest.rs` | a user's certificate, of which only the key counts |
+//! | `any_key.rs`, `key_digest.rs`, `key_proof.rs` | a user's certificate, of which only the key counts |
 //! | `identity.rs` | our own certificates, chosen by host |
+//! | `monitor.rs` | the same, for a process that holds no key |
 //! | `lifetime.rs` | until when they last, and the warnings |
 //! | `fresh.rs`, `pem.rs` | files that are read, and read again when they change |
 //! | `server.rs`, `client.rs` | the handshake from either side |
@@ -25,7 +26,9 @@ mod fault;
 mod fresh;
 mod identity;
 mod key_digest;
+mod key_proof;
 mod lifetime;
+mod monitor;
 mod names;
 mod peer_check;
 mod pem;
@@ -46,6 +49,8 @@ pub use client::{ClientSide, UserCertificate, connect, connect_as_user};
 pub use fault::TlsError;
 pub use identity::{Identities, IdentityError, IdentityToml, hostparts};
 pub use key_digest::{KeyDigest, KeyDigestError};
+pub use key_proof::{KeyProof, KeyProofs};
+pub use monitor::{KeyReply, KeyRequest, Keys, RemoteIdentities};
 pub use names::VerifiedNames;
 pub use pem::PemError;
 pub use secure::Secure;

@@ -14,6 +14,7 @@ use super::cases::{Case, Outcome, Shown, Trusted};
 use crate::peer::{
     Ending, Identity, Peer, Receiver, Relay, client_config, follow, old_tls, server_config,
 };
+use crate::process::kib;
 use crate::site::{Host, Server, Site, code, run, stderr, stdout};
 
 /// A letter from somebody at a host.
@@ -253,11 +254,7 @@ fn told(case: &Case) -> String {
 
 /// The most memory that a server has had, in KiB.
 fn peak(server: &Server) -> u64 {
-    let status = format!("/proc/{}/status", server.child.id());
-    let status = fs::read_to_string(status).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.unwrap().trim().trim_end_matches(" kB");
-    peak.parse().unwrap()
+    kib(server.child.id(), "VmHWM")
 }
 
 fn protocols(names: &[&str]) -> Vec<Vec<u8>> {

@@ -8,6 +8,9 @@ use crate::site::{code, run, stdout};
 
 /// Pages of others that ours refer to.
 const ELSEWHERE: &[&str] = &[
+    "ps 1",
+    "landlock 7",
+    "seccomp 2",
     "cat 1",
     "cp 1",
     "cron 8",

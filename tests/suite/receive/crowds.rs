@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::Place;
-use super::lasting::children;
+use super::lasting::commands;
 use crate::peer::{Cut, Peer};
 use crate::site::{letter, wait_until};
 
@@ -26,20 +26,20 @@ fn come_and_go(place: &Place) {
             assert_eq!(peer.line(), "+ started");
             started += 1;
         }
-        let running = children(&server);
+        let running = commands(&server);
         assert!(running <= MOST, "{running}");
         peer.cut(Cut::Reset);
     }
     assert!(started >= MOST, "{started}");
     // Whoever is gone after all its data has sent them: its handler is let be.
-    assert_eq!((started, children(&server)), (MOST, MOST));
+    assert_eq!((started, commands(&server)), (MOST, MOST));
     release(place);
     let is_served = |mut peer: Peer| {
         let is_in = peer.try_send(b"KEYS b.test\n").is_ok();
         is_in && peer.try_line().is_ok_and(|line| line == "OK")
     };
     wait_until("room", || is_served(place.dial(&server)));
-    wait_until("their end", || children(&server) <= MOST);
+    wait_until("their end", || commands(&server) <= MOST);
 }
 
 /// Releases the handlers that wait, each at a pipe of its own.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use super::Place;
-use super::lasting::children;
+use super::lasting::commands;
 use crate::peer::{Peer, Step, client_config};
 use crate::process::kib;
 use crate::site::{Server, letter, wait_until};
@@ -57,7 +57,7 @@ fn does_not_hear(place: &Place) {
     wait_until("the end of all four", || {
         server.log.text().matches("event=closed").count() == 4
     });
-    wait_until("nobody is left", || children(&server) == 0);
+    wait_until("nobody is left", || commands(&server) == 0);
     drop(deaf);
     let peak = kib(server.child.id(), "VmHWM");
     assert!(peak < 64 << 10, "{peak} KiB");

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::Place;
+use crate::process::kib;
 use crate::site::{Server, letter, wait_until};
 
 /// What is answered to the data of a message, and how long that took.
@@ -16,14 +17,9 @@ fn answer(place: &Place, server: &Server, text: &str) -> (Vec<String>, Duration)
     (answer, begin.elapsed())
 }
 
-/// The most memory that a process has had.
+/// The most memory that a program has had, in all of its processes.
 pub fn peak_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    peak.trim().trim_end_matches(" kB").parse().unwrap()
+    kib(pid, "VmHWM")
 }
 
 pub fn is_gone(pid: &str) -> bool {

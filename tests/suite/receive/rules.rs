@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Place;
 use crate::peer::{Ending, Peer};
+use crate::process::kib;
 use crate::site::letter;
 
 /// What the server says to these octets, up to its end.
@@ -75,12 +76,7 @@ fn memory_does_not_follow_what_was_announced() {
         said,
         "ERROR DATA must announce 6 octets, the sum of the accepted parts\n"
     );
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let kib = kib(server.child.id(), "VmHWM");
     assert!(kib < 64 << 10, "{kib} KiB");
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Place;
 use crate::peer::Peer;
-use crate::process::descriptors;
+use crate::process::descriptors_of_network;
 use crate::site::{Server, letter, program, wait_until};
 
 const LIMIT: usize = 40;
@@ -13,7 +13,7 @@ const LIMIT: usize = 40;
 /// A server that may have few, and peers that have taken all of them.
 fn starve(place: &Place, server: &Server) -> (Vec<Peer>, Vec<TcpStream>) {
     let mut crowd = Vec::new();
-    while descriptors(&server.child) < LIMIT - 2 {
+    while descriptors_of_network(&server.child) < LIMIT - 2 {
         let mut peer = place.dial(server);
         peer.say("KEYS b.test");
         assert_eq!(peer.answer(), ["OK"]);
@@ -57,7 +57,7 @@ fn fault_and_no_refusal(place: &Place, log: &str) {
     assert!(["OK", "PARTIAL"].contains(&&*answer), "{answer}");
     server.log.wait_for(log);
     drop((crowd, late));
-    wait_until("room", || descriptors(&server.child) < LIMIT / 2);
+    wait_until("room", || descriptors_of_network(&server.child) < LIMIT / 2);
     for letter in [&small, &large] {
         assert_eq!(asking.deliver(letter), "OK");
         assert_eq!(place.dial(&server).deliver(letter), "OK");

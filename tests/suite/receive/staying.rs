@@ -7,7 +7,7 @@ use std::fs;
 
 use super::Place;
 use super::handlers::is_gone;
-use super::lasting::children;
+use super::lasting::commands;
 use crate::peer::{Cut, split};
 use crate::process::{terminate, wait};
 use crate::site::{Server, letter, letter_octets, wait_until};
@@ -231,7 +231,7 @@ fn one_that_breaks_the_rules_is_replaced_and_refuses_nothing_for_good() {
         assert_eq!(after.len(), wanted, "{headers}; {data}");
     }
     server.log.wait_for("event=handler-failed");
-    wait_until("no zombie", || children(&server) == 1);
+    wait_until("no zombie", || commands(&server) == 1);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn one_that_answers_unread_data_is_not_believed() {
     server
         .log
         .wait_for("error=\"it answered before it had read what it was given\"");
-    wait_until("its end", || children(&server) == 0);
+    wait_until("its end", || commands(&server) == 0);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn one_that_ends_in_order_is_replaced_without_a_word() {
         assert_eq!(pids(&place).len(), asked);
     }
     assert!(!server.log.text().contains("handler-failed"));
-    wait_until("all are reaped", || children(&server) == 0);
+    wait_until("all are reaped", || commands(&server) == 0);
 }
 
 #[test]

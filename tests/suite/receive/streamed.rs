@@ -5,22 +5,17 @@ use std::fs;
 
 use super::Place;
 use super::handlers::{is_gone, peak_kib};
-use super::lasting::children;
+use super::lasting::commands;
 use crate::peer::{Cut, split};
-use crate::process::descriptors;
+use crate::process::{children, descriptors, network, processes};
 use crate::site::{Server, code, letter, letter_octets, letter_with, run, stderr, wait_until};
 
-/// The process ids of a server's children.
+/// The process ids of a server's handlers.
 fn handlers(server: &Server) -> Vec<u32> {
-    let parent = server.child.id();
-    let list = fs::read_dir("/proc").unwrap();
-    list.filter_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        (fields.split(' ').nth(1) == Some(&parent.to_string())).then_some(pid)
-    })
-    .collect()
+    let network = network(server.child.id());
+    let mut handlers = children(server.child.id());
+    handlers.retain(|child| Some(*child) != network);
+    handlers
 }
 
 /// Sets the whole routing table.
@@ -48,7 +43,7 @@ fn a_thousand_messages_on_one_connection() {
         }
     }
     assert_eq!(place.b.messages("bob").len(), 1000);
-    assert!(children(&server) <= 1);
+    assert!(commands(&server) <= 1);
     assert!(descriptors(&server.child) <= some);
 }
 
@@ -173,7 +168,10 @@ fn a_large_message_takes_little_memory() {
     let options = ["--attach", attached.to_str().unwrap()];
     let letter = letter_with(&["bob@b.test"], "Hello\n", &options);
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
-    for pid in handlers(&server).into_iter().chain([server.child.id()]) {
+    for pid in handlers(&server)
+        .into_iter()
+        .chain(processes(server.child.id()))
+    {
         let kib = peak_kib(pid);
         assert!(kib < 24 << 10, "{kib} KiB");
     }
@@ -313,7 +311,7 @@ fn what_a_routed_command_leaves_behind_is_killed() {
         let pid = answer[0].strip_prefix("+ ").unwrap();
         wait_until("its end", || is_gone(pid));
     }
-    wait_until("nobody is left", || children(&server) == 0);
+    wait_until("nobody is left", || commands(&server) == 0);
 }
 
 #[test]

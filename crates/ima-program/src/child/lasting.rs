@@ -2,7 +2,7 @@
 //! stdout, as often as it is asked. Closing its stdin is how it is told to end.
 
 use super::watched::CHUNK;
-use super::{ChildError, Command, Event, Group, Limits, MAX_OUTPUT, Running};
+use super::{ChildError, Command, Event, Group, Limits, MAX_OUTPUT, Running, Started};
 use crate::exit::Exit;
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 use std::ffi::OsString;
@@ -39,6 +39,19 @@ impl Lasting {
     /// # Errors
     /// As for [`Command::start`].
     pub fn start(argv: Vec<OsString>, config_dir: PathBuf) -> Result<Self, ChildError> {
+        let (started, input) = Self::spawn(argv, config_dir)?;
+        Ok(Self::new(started, input))
+    }
+
+    /// Starts it, for whoever makes a [`Lasting`] of it and the pipe to its stdin: this
+    /// process or another.
+    ///
+    /// # Errors
+    /// As for [`Command::start`].
+    pub fn spawn(
+        argv: Vec<OsString>,
+        config_dir: PathBuf,
+    ) -> Result<(Started, PipeWriter), ChildError> {
         let named = argv.first().map(PathBuf::from).unwrap_or_default();
         let failed = |source| ChildError::Start {
             program: named,
@@ -59,12 +72,19 @@ impl Lasting {
             stdin,
             group: Group::Own,
         };
-        let mut running = command.start(Limits::until(Instant::now()))?;
+        Ok((command.spawn()?, input))
+    }
+
+    /// A child that was started a moment ago, with the pipe to its stdin, which does not
+    /// block.
+    #[must_use]
+    pub fn new(started: Started, input: PipeWriter) -> Self {
+        let mut running = Running::new(started, Limits::until(Instant::now()));
         running.ends_with_line = true;
-        Ok(Self {
+        Self {
             input: Some(input),
             running,
-        })
+        }
     }
 
     /// The program's file.
@@ -73,13 +93,10 @@ impl Lasting {
         &self.running.program
     }
 
-    /// Its process id; 0 once it is reaped.
+    /// Its process id, which is its own until it is reaped.
     #[must_use]
-    pub fn id(&self) -> u32 {
-        self.running
-            .child
-            .as_ref()
-            .map_or(0, std::process::Child::id)
+    pub const fn id(&self) -> u32 {
+        self.running.id
     }
 
     /// From here on, for what it is asked next: the time at which it is killed,
@@ -165,7 +182,7 @@ impl Lasting {
     /// Whether its end was not seen yet.
     #[must_use]
     pub const fn is_running(&self) -> bool {
-        self.running.child.is_some()
+        self.running.parent.is_some()
     }
 
     /// Tells it that nothing comes any more.
@@ -177,9 +194,9 @@ impl Lasting {
     /// killed. Gives how it ended.
     pub fn end(mut self, time: Duration) -> Exit {
         self.close();
-        if self.running.child.is_some() && self.running.watched.wait_for_end(time) {
+        if self.running.parent.is_some() && self.running.watched.wait_for_end(time) {
             self.running.settle();
-        } else if self.running.child.is_some() {
+        } else if self.running.parent.is_some() {
             self.running.kill();
         }
         self.running.exit

@@ -1,14 +1,12 @@
-//! A child's two descriptors, its stdout and its pidfd, and signals to it.
+//! A child's two descriptors: its stdout and its pidfd.
 
-use super::Group;
 use super::lines::Lines;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::io::Errno;
 use rustix::pipe::fcntl_getpipe_size;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::process::{Child, ChildStdout};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So much is read at once.
@@ -33,36 +31,17 @@ pub(super) struct Ready {
 
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Signals go to it only until the child is reaped.
-    pid: Pid,
-    group: Group,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     /// None once it is closed.
-    output: Option<ChildStdout>,
+    output: Option<OwnedFd>,
 }
 
 impl Watched {
-    /// Takes the child's stdout. Where that fails, the child is killed and
-    /// reaped.
-    pub(super) fn new(child: &mut Child, group: Group) -> Result<Self, Errno> {
-        let pid = Pid::from_child(child);
-        let output = child.stdout.take();
-        let nonblocking = output
-            .as_ref()
-            .map_or(Ok(()), |output| ioctl_fionbio(output, true));
-        let pidfd = nonblocking.and_then(|()| pidfd_open(pid, PidfdFlags::empty()));
-        match pidfd {
-            Ok(pidfd) => Ok(Self {
-                pid,
-                group,
-                pidfd,
-                output,
-            }),
-            Err(error) => {
-                child.kill().ok();
-                child.wait().ok();
-                Err(error)
-            }
+    /// A child that has this stdout.
+    pub(super) const fn new(pidfd: Arc<OwnedFd>, output: OwnedFd) -> Self {
+        Self {
+            pidfd,
+            output: Some(output),
         }
     }
 
@@ -75,7 +54,7 @@ impl Watched {
     /// The same, also until the pipe to its stdin has room.
     pub(super) fn wait_for(&self, input: Option<BorrowedFd<'_>>, time: Duration) -> Ready {
         // In the place of one that is not there stands the child itself.
-        let pidfd = || PollFd::new(&self.pidfd, PollFlags::IN);
+        let pidfd = || PollFd::new(&*self.pidfd, PollFlags::IN);
         let output = self.output.as_ref();
         let mut fds = [
             pidfd(),
@@ -103,7 +82,7 @@ impl Watched {
         let start = Instant::now();
         loop {
             let left = time.saturating_sub(start.elapsed());
-            let mut pidfd = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let mut pidfd = [PollFd::new(&*self.pidfd, PollFlags::IN)];
             let time = Timespec::try_from(left).ok();
             match poll(&mut pidfd, time.as_ref()) {
                 Ok(1..) => return true,
@@ -152,18 +131,5 @@ impl Watched {
             left = left.saturating_sub(count);
         }
         self.output = None;
-    }
-
-    /// Kills the child and all in a group of its own. It must not be reaped yet.
-    pub(super) fn kill(&self) {
-        self.kill_group();
-        pidfd_send_signal(&self.pidfd, Signal::KILL).ok();
-    }
-
-    /// As [`Watched::kill`], less a child that left the group.
-    pub(super) fn kill_group(&self) {
-        if self.group == Group::Own {
-            kill_process_group(self.pid, Signal::KILL).ok();
-        }
     }
 }

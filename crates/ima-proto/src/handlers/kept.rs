@@ -5,14 +5,14 @@
 //! disk, and only then has another started. Those that nobody needs end in order,
 //! and so does each after [`MESSAGES`] messages, whatever it may have piled up.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ima_program::child::{ChildError, Event, Lasting};
 use ima_program::{Exit, log};
+
+use super::commands::Commands;
 
 /// So many may rest, and so many are at work before a message waits for one.
 const FEW: usize = 12;
@@ -36,8 +36,7 @@ const STACK: usize = 128 << 10;
 /// The processes of one command.
 #[derive(Debug)]
 pub(super) struct Kept {
-    argv: Vec<OsString>,
-    config_dir: PathBuf,
+    commands: Arc<dyn Commands>,
     state: Mutex<State>,
     /// One more is free.
     freed: Condvar,
@@ -95,10 +94,9 @@ impl Drop for Place {
 }
 
 impl Kept {
-    pub(super) fn new(argv: Vec<OsString>, config_dir: PathBuf) -> Self {
+    pub(super) fn new(commands: Arc<dyn Commands>) -> Self {
         Self {
-            argv,
-            config_dir,
+            commands,
             state: Mutex::default(),
             freed: Condvar::new(),
             changed: Condvar::new(),
@@ -159,7 +157,8 @@ impl Kept {
         state.at_work = state.at_work.saturating_add(1);
         drop(state);
         let place = Place(Arc::clone(self));
-        let process = Lasting::start(self.argv.clone(), self.config_dir.clone())?;
+        let (started, input) = self.commands.stay()?;
+        let process = Lasting::new(started, input);
         log::info("handler-started")
             .field("command", process.program().display())
             .field("pid", process.id())

@@ -1,10 +1,8 @@
 //! A handler that stays, ima-handler(7): one process is asked about many
 //! messages, one after the other, in the grammar of IMDP.
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::mem;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +11,7 @@ use ima_message::{HeaderBlock, MessageDigest, Received};
 use ima_program::child::{Event, Room};
 use ima_program::{Exit, log};
 
+use super::commands::Commands;
 use super::exchange::Exchange;
 use super::kept::{Attendant, GRACE, Kept};
 use super::{A_FAULT, ALIVE, CHECK_TIME, DEFER, TICK, not_supported};
@@ -65,13 +64,12 @@ pub(super) enum Fault {
 }
 
 impl Stream {
-    /// The command of a configuration in the folder `config_dir`. Nothing is
-    /// started before the first message.
+    /// With whoever starts its processes. Nothing is started before the first
+    /// message.
     #[must_use]
-    pub fn new(argv: &[String], config_dir: &Path) -> Self {
-        let argv = argv.iter().map(OsString::from).collect();
+    pub fn new(commands: Arc<dyn Commands>) -> Self {
         Self {
-            kept: Arc::new(Kept::new(argv, config_dir.to_owned())),
+            kept: Arc::new(Kept::new(commands)),
             abandoned: AtomicBool::new(false),
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ima_message::limits::MAX_BLOCK;
 use ima_message::{Author, DataVerifier, HeaderBlock, Hostpart};
+use serde::{Deserialize, Serialize};
 
 use super::answer::{DataAnswer, HeadersAnswer, Keyword};
 use super::command::{Command, CommandError};
@@ -25,7 +26,7 @@ impl SpeaksFor for VerifiedNames {
 }
 
 /// What a receiver allows a sender.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Octets of a header block. More is an ERROR.
     pub header_block: u64,

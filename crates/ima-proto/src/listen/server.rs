@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use ima_program::report::chain;
-use ima_program::{Exit, descriptors, log};
+use ima_program::{Exit, log};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::connections::{Connection, Connections};
@@ -18,7 +18,7 @@ use super::gate::Gate;
 use super::handshakes::{Handshake, Handshakes};
 use super::{Accepted, Incoming, Listeners};
 use crate::framing::Wire;
-use crate::tls::{Identities, Secure, TlsError};
+use crate::tls::{Secure, TlsError};
 
 /// Connections at once that have proved nothing yet; one more, and the oldest gives
 /// way.
@@ -39,9 +39,6 @@ pub trait Protocol: Send + Sync + 'static {
     /// one of those that give way to others, and takes nobody's place, until
     /// [`Connection::enter`].
     const HANDSHAKE_PROVES: bool = true;
-
-    /// The certificates that are shown; their expiry is warned of.
-    fn identities(&self) -> &Arc<Identities>;
 
     /// The handshake with a client.
     ///
@@ -81,7 +78,6 @@ impl<P: Protocol> Server<P> {
     /// Serves what there is to serve, until its end or until `stop` becomes
     /// readable; then finishes what is in hand, for 30 s at most.
     pub fn run(self, incoming: Incoming, stop: UnixStream) -> Exit {
-        descriptors::raise_limit();
         match incoming {
             Incoming::One(socket, address) => self.serve_one(socket, address, stop),
             Incoming::Listening(listeners) => {
@@ -98,9 +94,6 @@ impl<P: Protocol> Server<P> {
     /// takes who is idle for hours.
     fn listen(self, listeners: &Listeners, stop: &UnixStream) -> Exit {
         let server = Arc::new(self);
-        if let Err(error) = server.protocol.identities().warn_daily() {
-            log::error("no-thread").field("error", error).emit();
-        }
         while let Accepted::Connection(socket, address) = listeners.accept(stop.as_fd()) {
             let socket = Arc::new(socket);
             // Counted from here on, so that silent peers cannot pile up threads.
@@ -122,7 +115,6 @@ impl<P: Protocol> Server<P> {
     /// Serves one connection that is there already.
     fn serve_one(self, socket: TcpStream, address: SocketAddr, stop: UnixStream) -> Exit {
         let server = Arc::new(self);
-        server.protocol.identities().warn_now(false);
         let this = Arc::clone(&server);
         // Waits for the signal only, and ends with the process.
         let watcher = spawn(move || {

@@ -1,5 +1,7 @@
 //! The client certificate of a user: whatever it says, only its key counts.
 
+use std::sync::OnceLock;
+
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -9,15 +11,28 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::key_digest::KeyDigest;
+use super::key_proof::KeyProof;
 
-/// Takes every well-formed certificate, and none. That the client holds the key
-/// is still proved, by its signature over the handshake (RFC 8446, 4.4.3).
+/// One connection's check of a client: takes every well-formed certificate, and
+/// none. That the client holds the key is still proved, by its signature over the
+/// handshake (RFC 8446, 4.4.3), which is kept.
 #[derive(Debug)]
-pub(super) struct AnyKey(WebPkiSupportedAlgorithms);
+pub(super) struct AnyKey {
+    algorithms: WebPkiSupportedAlgorithms,
+    proof: OnceLock<KeyProof>,
+}
 
 impl AnyKey {
     pub(super) fn new() -> AnyKey {
-        AnyKey(super::provider().signature_verification_algorithms)
+        AnyKey {
+            algorithms: super::provider().signature_verification_algorithms,
+            proof: OnceLock::new(),
+        }
+    }
+
+    /// What the client has signed, if it showed a certificate.
+    pub(super) fn proof(&self) -> Option<KeyProof> {
+        self.proof.get().cloned()
     }
 }
 
@@ -57,10 +72,16 @@ impl ClientCertVerifier for AnyKey {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
+        let valid = verify_tls13_signature(message, certificate, signature, &self.algorithms)?;
+        let (scheme, signature) = (signature.scheme, signature.signature());
+        let proof = KeyProof::new(certificate, scheme, message, signature);
+        // Those that are not well-formed do not come so far.
+        let proof = proof.ok_or(CertificateError::BadEncoding)?;
+        self.proof.get_or_init(|| proof);
+        Ok(valid)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

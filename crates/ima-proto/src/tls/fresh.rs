@@ -1,6 +1,6 @@
 //! A value that was read from files and is read again when they change.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,21 +11,18 @@ use ima_program::log;
 /// How often the files are looked at, at most.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-type Load<T, E> = Box<dyn Fn() -> Result<T, E> + Send + Sync>;
-
-/// A value and the files it came from. Whoever asks for it after they have
-/// changed gets the new one; where that does not load, the old one stays.
-pub(super) struct Fresh<T, E> {
-    files: Vec<PathBuf>,
-    load: Load<T, E>,
+/// A value that was read, and how a newer one is found. Whoever asks for it after
+/// it has changed gets the new one; where that does not load, the old one stays.
+pub(super) struct Fresh<T> {
     current: RwLock<Arc<T>>,
-    seen: Mutex<Seen>,
+    next: Mutex<Next<T>>,
     interval: Duration,
 }
 
-struct Seen {
+struct Next<T> {
+    /// When it was looked for last.
     at: Instant,
-    stamps: Vec<Option<Stamp>>,
+    newer: Box<dyn FnMut() -> Option<T> + Send>,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -38,55 +35,68 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl<T, E: Display> Fresh<T, E> {
-    /// Loads the value for the first time.
-    pub(super) fn new(files: Vec<PathBuf>, load: Load<T, E>) -> Result<Fresh<T, E>, E> {
+impl<T> Fresh<T> {
+    /// A value that comes from files: it is loaded, and again when they change. A
+    /// new state that does not load is logged once.
+    pub(super) fn of_files<E: Display>(
+        files: Vec<PathBuf>,
+        load: impl Fn() -> Result<T, E> + Send + 'static,
+    ) -> Result<Fresh<T>, E> {
         // Before the files are read: a change in between is seen the next time.
-        let stamps = stamps(&files);
-        let current = RwLock::new(Arc::new(load()?));
-        let at = Instant::now();
-        Ok(Fresh {
-            files,
-            load,
-            current,
-            seen: Mutex::new(Seen { at, stamps }),
-            interval: INTERVAL,
-        })
+        let mut seen = stamps(&files);
+        let first = load()?;
+        let newer = move || {
+            let stamps = stamps(&files);
+            if stamps == seen {
+                return None;
+            }
+            seen = stamps;
+            match load() {
+                Ok(value) => {
+                    log::info("certificates-read-again")
+                        .field("files", List(&files))
+                        .emit();
+                    Some(value)
+                }
+                Err(error) => {
+                    log::error("certificates-not-read-again")
+                        .field("error", error)
+                        .field("consequence", "those read before stay in use")
+                        .emit();
+                    None
+                }
+            }
+        };
+        Ok(Fresh::asked(first, newer))
     }
 
-    /// The value as the files have it now, or had it at most a second ago. A new
-    /// state that does not load is logged once, and the value stays.
+    /// A value of which `newer` gives the next, if there is one.
+    pub(super) fn asked(first: T, newer: impl FnMut() -> Option<T> + Send + 'static) -> Fresh<T> {
+        Fresh {
+            current: RwLock::new(Arc::new(first)),
+            next: Mutex::new(Next {
+                at: Instant::now(),
+                newer: Box::new(newer),
+            }),
+            interval: INTERVAL,
+        }
+    }
+
+    /// The value as it is now, or was at most a second ago.
     pub(super) fn current(&self) -> Arc<T> {
         // Whoever finds another thread looking takes what is there.
-        if let Ok(mut seen) = self.seen.try_lock()
-            && seen.at.elapsed() >= self.interval
+        if let Ok(mut next) = self.next.try_lock()
+            && next.at.elapsed() >= self.interval
         {
-            seen.at = Instant::now();
-            let stamps = stamps(&self.files);
-            if stamps != seen.stamps {
-                seen.stamps = stamps;
-                self.reload();
+            next.at = Instant::now();
+            if let Some(value) = (next.newer)() {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
             }
         }
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    fn reload(&self) {
-        match (self.load)() {
-            Ok(value) => {
-                log::info("certificates-read-again")
-                    .field("files", List(&self.files))
-                    .emit();
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
-            }
-            Err(error) => log::error("certificates-not-read-again")
-                .field("error", error)
-                .field("consequence", "those read before stay in use")
-                .emit(),
-        }
     }
 
     #[cfg(test)]
@@ -96,11 +106,9 @@ impl<T, E: Display> Fresh<T, E> {
     }
 }
 
-impl<T: std::fmt::Debug, E> std::fmt::Debug for Fresh<T, E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fresh")
-            .field("files", &self.files)
-            .finish_non_exhaustive()
+impl<T: fmt::Debug> fmt::Debug for Fresh<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fresh").finish_non_exhaustive()
     }
 }
 
@@ -108,7 +116,7 @@ impl<T: std::fmt::Debug, E> std::fmt::Debug for Fresh<T, E> {
 struct List<'a>(&'a [PathBuf]);
 
 impl Display for List<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().enumerate().try_for_each(|(i, file)| match i {
             0 => write!(f, "{}", file.display()),
             _ => write!(f, ", {}", file.display()),

@@ -95,7 +95,7 @@ pub struct Identities {
 /// The pair of one block.
 #[derive(Debug)]
 struct Block {
-    pair: Fresh<Pair, IdentityError>,
+    pair: Fresh<Pair>,
     warned: Mutex<Daily>,
 }
 
@@ -112,7 +112,7 @@ impl Identities {
     fn from_files(
         blocks: &[IdentityToml],
         dir: &Path,
-        adjust: fn(Fresh<Pair, IdentityError>) -> Fresh<Pair, IdentityError>,
+        adjust: fn(Fresh<Pair>) -> Fresh<Pair>,
     ) -> Result<Arc<Identities>, IdentityError> {
         let mut identities = Identities {
             blocks: Vec::new(),
@@ -130,7 +130,7 @@ impl Identities {
             let hosts = block.hosts.clone();
             let load = move || Pair::load(&hosts, &certificate, &key);
             identities.blocks.push(Block {
-                pair: adjust(Fresh::new(files, Box::new(load))?),
+                pair: adjust(Fresh::of_files(files, load)?),
                 warned: Mutex::default(),
             });
         }
@@ -141,6 +141,19 @@ impl Identities {
     pub fn for_host(&self, host: &Hostpart) -> Option<Arc<CertifiedKey>> {
         let block = self.blocks.get(*self.by_host.get(host)?)?;
         Some(block.pair.current().key.clone())
+    }
+
+    /// The pairs of all blocks, as the files have them now, with their hosts.
+    pub(super) fn pairs(&self) -> Vec<(Vec<Hostpart>, Arc<CertifiedKey>)> {
+        let hosts_of = |number: usize| {
+            let ours = self.by_host.iter().filter(move |(_, at)| **at == number);
+            ours.map(|(host, _)| host.clone()).collect()
+        };
+        self.blocks
+            .iter()
+            .enumerate()
+            .map(|(number, block)| (hosts_of(number), block.pair.current().key.clone()))
+            .collect()
     }
 
     /// Demands an identity for each of these hosts.
@@ -215,17 +228,13 @@ impl Identities {
     /// For tests: a pair for a host that its certificate need not name.
     #[cfg(test)]
     pub(super) fn unchecked(host: Hostpart, key: Arc<CertifiedKey>) -> Arc<Identities> {
-        let load = move || {
-            let key = key.clone();
-            Ok(Pair {
-                key,
-                lifetime: None,
-            })
+        let pair = Pair {
+            key,
+            lifetime: None,
         };
-        let pair = Fresh::new(Vec::new(), Box::new(load));
         Arc::new(Identities {
             blocks: vec![Block {
-                pair: pair.unwrap_or_else(|_: IdentityError| unreachable!()),
+                pair: Fresh::asked(pair, || None),
                 warned: Mutex::default(),
             }],
             by_host: BTreeMap::from([(host, 0)]),

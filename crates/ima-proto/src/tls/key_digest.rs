@@ -33,9 +33,14 @@ impl KeyDigest {
     #[must_use]
     pub fn of_certificate(certificate: &CertificateDer<'_>) -> Option<KeyDigest> {
         let parsed = EndEntityCert::try_from(certificate).ok()?;
+        Some(KeyDigest::of_key(&parsed.subject_public_key_info()))
+    }
+
+    /// That of a SubjectPublicKeyInfo in DER.
+    pub(super) fn of_key(key: &[u8]) -> KeyDigest {
         let mut digester = Digester::new();
-        digester.update(&parsed.subject_public_key_info());
-        Some(KeyDigest(digester.finish()))
+        digester.update(key);
+        KeyDigest(digester.finish())
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ima_message::Hostpart;
-use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ConfigBuilder, Connection, ServerConfig, ServerConnection, WantsVerifier};
 
 use super::any_key::AnyKey;
 use super::fault::TlsError;
-use super::identity::Identities;
-use super::key_digest::KeyDigest;
+use super::key_proof::KeyProof;
 use super::names::VerifiedNames;
 use super::peer_check::PeerCheck;
 use super::secure::{Interrupted, Secure, say_last_words, shake_hands};
@@ -25,7 +24,7 @@ use super::{HANDSHAKE_TIME, SetupError};
 #[derive(Debug, Clone)]
 pub struct ServerSide<P = Servers> {
     builder: ConfigBuilder<ServerConfig, WantsVerifier>,
-    identities: Arc<Identities>,
+    identities: Arc<dyn ResolvesServerCert>,
     protocol: &'static str,
     peers: P,
 }
@@ -35,8 +34,8 @@ pub struct ServerSide<P = Servers> {
 pub struct Servers(Arc<PeerVerifier>);
 
 /// Users, who may show a certificate. Only the key in it counts.
-#[derive(Debug, Clone)]
-pub struct Users(Arc<AnyKey>);
+#[derive(Debug, Clone, Copy)]
+pub struct Users(());
 
 impl ServerSide<Servers> {
     /// For the hosts of `identities`, with clients that `verifier` believes,
@@ -45,7 +44,7 @@ impl ServerSide<Servers> {
     /// # Errors
     /// [`SetupError`], where the cryptography does not work at all.
     pub fn new(
-        identities: Arc<Identities>,
+        identities: Arc<dyn ResolvesServerCert>,
         verifier: Arc<PeerVerifier>,
         protocol: &'static str,
     ) -> Result<ServerSide<Servers>, SetupError> {
@@ -67,16 +66,16 @@ impl ServerSide<Users> {
     /// # Errors
     /// [`SetupError`], where the cryptography does not work at all.
     pub fn for_users(
-        identities: Arc<Identities>,
+        identities: Arc<dyn ResolvesServerCert>,
         protocol: &'static str,
     ) -> Result<ServerSide<Users>, SetupError> {
-        ServerSide::with(identities, protocol, Users(Arc::new(AnyKey::new())))
+        ServerSide::with(identities, protocol, Users(()))
     }
 }
 
 impl<P> ServerSide<P> {
     fn with(
-        identities: Arc<Identities>,
+        identities: Arc<dyn ResolvesServerCert>,
         protocol: &'static str,
         peers: P,
     ) -> Result<ServerSide<P>, SetupError> {
@@ -88,12 +87,6 @@ impl<P> ServerSide<P> {
             protocol,
             peers,
         })
-    }
-
-    /// The certificates that are shown.
-    #[must_use]
-    pub fn identities(&self) -> &Arc<Identities> {
-        &self.identities
     }
 
     /// For one connection, whose client `verifier` examines.
@@ -135,8 +128,8 @@ pub struct UserPeer {
     pub address: IpAddr,
     /// The version of TLS: `TLSv1.3`.
     pub tls: &'static str,
-    /// The key that it proved to hold, if it showed a certificate.
-    pub key: Option<KeyDigest>,
+    /// The proof that it holds the key of its certificate, if it showed one.
+    pub key: Option<KeyProof>,
 }
 
 /// The handshake with another server, within [`HANDSHAKE_TIME`] in all. The
@@ -173,17 +166,13 @@ pub fn accept_user(
     tcp: impl Into<Arc<TcpStream>>,
     side: &ServerSide<Users>,
 ) -> Result<(Secure, UserPeer), TlsError> {
-    let config = side.config(side.peers.0.clone());
-    let client = Client::shake(tcp.into(), config, side.protocol)?;
-    let certificate = client.connection.peer_certificates();
-    let key = certificate
-        .and_then(|chain| chain.first())
-        .and_then(KeyDigest::of_certificate);
+    let check = Arc::new(AnyKey::new());
+    let client = Client::shake(tcp.into(), side.config(check.clone()), side.protocol)?;
     let user = UserPeer {
         sni: client.sni.clone(),
         address: client.address,
         tls: "TLSv1.3",
-        key,
+        key: check.proof(),
     };
     Ok((client.secure(), user))
 }

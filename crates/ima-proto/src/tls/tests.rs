@@ -10,6 +10,7 @@ pub mod authority;
 mod connections;
 mod identities;
 mod others;
+mod remote;
 mod trust;
 mod users;
 

@@ -8,7 +8,7 @@ use ima_program::config::ConfigPath;
 use ima_program::log;
 use rustls::RootCertStore;
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
-use rustls_pki_types::TrustAnchor;
+use rustls_pki_types::{CertificateRevocationListDer, TrustAnchor};
 use serde::Deserialize;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
@@ -106,6 +106,8 @@ fn system() -> CertificateResult {
 pub(super) struct Trust {
     pub(super) roots: Vec<TrustAnchor<'static>>,
     pub(super) lists: Vec<CertRevocationList<'static>>,
+    /// The same in DER, in the same order.
+    pub(super) der: Vec<CertificateRevocationListDer<'static>>,
 }
 
 impl Trust {
@@ -147,14 +149,37 @@ impl Trust {
                 .field("consequence", "only the other roots are trusted")
                 .emit();
         }
-        let mut lists = Vec::new();
-        for path in crls {
-            add_lists(&mut lists, &path.under(dir))?;
-        }
-        Ok(Trust {
+        let mut trust = Trust {
             roots: store.roots,
-            lists,
-        })
+            lists: Vec::new(),
+            der: Vec::new(),
+        };
+        for path in crls {
+            trust.add_lists(&path.under(dir))?;
+        }
+        Ok(trust)
+    }
+
+    fn add_lists(&mut self, file: &Path) -> Result<(), TrustError> {
+        for (list, number) in pem::revocation_lists(file)?.into_iter().zip(1..) {
+            self.add_list(list).map_err(|source| TrustError::BadList {
+                file: file.to_owned(),
+                number,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds a revocation list.
+    pub(super) fn add_list(
+        &mut self,
+        der: CertificateRevocationListDer<'static>,
+    ) -> Result<(), webpki::Error> {
+        self.lists
+            .push(OwnedCertRevocationList::from_der(&der)?.into());
+        self.der.push(der);
+        Ok(())
     }
 }
 
@@ -178,19 +203,6 @@ fn add_file(store: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
                 number,
                 source,
             })?;
-    }
-    Ok(())
-}
-
-fn add_lists(lists: &mut Vec<CertRevocationList<'static>>, file: &Path) -> Result<(), TrustError> {
-    for (list, number) in pem::revocation_lists(file)?.into_iter().zip(1..) {
-        let list =
-            OwnedCertRevocationList::from_der(&list).map_err(|source| TrustError::BadList {
-                file: file.to_owned(),
-                number,
-                source,
-            })?;
-        lists.push(list.into());
     }
     Ok(())
 }

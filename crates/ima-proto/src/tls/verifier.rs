@@ -27,6 +27,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::fresh::Fresh;
+use super::monitor::RemoteIdentities;
 use super::names::{CertificateNames, has_name_constraints};
 use super::trust::{self, RootSource, Trust, TrustError};
 
@@ -39,8 +40,16 @@ pub struct Disbelief(#[from] rustls::Error);
 /// servers that dial us.
 #[derive(Debug)]
 pub struct PeerVerifier {
-    trust: Fresh<Trust, TrustError>,
+    trust: Source,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// Where roots and revocation lists come from.
+#[derive(Debug)]
+enum Source {
+    Files(Fresh<Trust>),
+    /// This is the network process of a server: from its monitor.
+    Monitor(Arc<RemoteIdentities>),
 }
 
 impl PeerVerifier {
@@ -69,13 +78,23 @@ impl PeerVerifier {
         roots: &[RootSource],
         crls: &[ConfigPath],
         dir: &Path,
-    ) -> Result<Fresh<Trust, TrustError>, TrustError> {
+    ) -> Result<Fresh<Trust>, TrustError> {
         let files = trust::files(roots, crls, dir);
         let (roots, crls, dir) = (roots.to_vec(), crls.to_vec(), dir.to_owned());
-        Fresh::new(files, Box::new(move || Trust::load(&roots, &crls, &dir)))
+        Fresh::of_files(files, move || Trust::load(&roots, &crls, &dir))
     }
 
-    fn new(trust: Fresh<Trust, TrustError>) -> PeerVerifier {
+    /// Believes what the monitor believes.
+    #[must_use]
+    pub fn remote(identities: Arc<RemoteIdentities>) -> Arc<PeerVerifier> {
+        Arc::new(PeerVerifier::with(Source::Monitor(identities)))
+    }
+
+    fn new(trust: Fresh<Trust>) -> PeerVerifier {
+        PeerVerifier::with(Source::Files(trust))
+    }
+
+    fn with(trust: Source) -> PeerVerifier {
         PeerVerifier {
             trust,
             algorithms: super::provider().signature_verification_algorithms,
@@ -111,6 +130,14 @@ impl PeerVerifier {
         Ok(())
     }
 
+    /// The roots and the revocation lists, as they are now.
+    pub(super) fn trusted(&self) -> Arc<Trust> {
+        match &self.trust {
+            Source::Files(trust) => trust.current(),
+            Source::Monitor(identities) => identities.trust(),
+        }
+    }
+
     /// Checks a chain, and finds what its certificate speaks for.
     ///
     /// Whether a commonName counts is asked of the path that was verified, its
@@ -121,7 +148,7 @@ impl PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<CertificateNames, rustls::Error> {
-        let trust = self.trust.current();
+        let trust = self.trusted();
         let lists: Vec<_> = trust.lists.iter().collect();
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
             options

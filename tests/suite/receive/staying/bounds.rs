@@ -7,7 +7,7 @@ use super::{TAKES, act, hello, place};
 use crate::peer::Peer;
 use crate::process::descriptors;
 use crate::receive::handlers::is_gone;
-use crate::receive::lasting::children;
+use crate::receive::lasting::commands;
 use crate::site::{letter, wait_until};
 
 #[test]
@@ -72,7 +72,7 @@ fn one_that_floods_is_cut_off_at_a_mebibyte() {
         "{octets}"
     );
     assert!(answer.last().unwrap().starts_with("DEFER 300 "));
-    wait_until("its end", || children(&server) == 0);
+    wait_until("its end", || commands(&server) == 0);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn two_hundred_messages_leave_nothing_behind() {
             _ => assert_eq!(lasting.deliver(&letter), "OK"),
         }
     }
-    wait_until("one is left", || children(&server) == 1);
+    wait_until("one is left", || commands(&server) == 1);
     wait_until("their descriptors", || descriptors(&server.child) == some);
 }
 
@@ -130,10 +130,10 @@ fn many_at_once_have_a_handler_each() {
         peer.send_data(&letter);
         pids.push(peer.line().split_off("+ ".len()));
     }
-    assert_eq!(children(&server), 16);
+    assert_eq!(commands(&server), 16);
     for (peer, pid) in peers.iter_mut().zip(pids) {
         fs::write(place.file(&format!("go.{pid}")), "now\n").unwrap();
         assert_eq!(peer.answer(), ["OK"]);
     }
-    wait_until("no more than a few are kept", || children(&server) <= 12);
+    wait_until("no more than a few are kept", || commands(&server) <= 12);
 }

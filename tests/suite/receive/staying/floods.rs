@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{TAKES, act, place};
 use crate::peer::Peer;
 use crate::process::kib;
-use crate::receive::lasting::children;
+use crate::receive::lasting::commands;
 use crate::site::{letter, wait_until};
 
 /// 100 MB without a line's end.
@@ -34,7 +34,7 @@ fn is_no_refusal(cases: &[(&str, &str)]) {
             }
             assert!(begin.elapsed() < Duration::from_secs(30), "{what}");
         }
-        wait_until("its end", || children(&server) == 0);
+        wait_until("its end", || commands(&server) == 0);
         act(&place, "echo ACCEPT", TAKES);
         assert_eq!(place.dial(&server).deliver(&large), "OK", "after {what}");
     }

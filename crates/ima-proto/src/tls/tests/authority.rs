@@ -58,8 +58,11 @@ impl Authority {
     }
 
     pub fn issue(&self, params: CertificateParams) -> Leaf {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.issue_for(params, &KeyPair::generate().unwrap())
+    }
+
+    pub fn issue_for(&self, params: CertificateParams, key: &KeyPair) -> Leaf {
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         let mut chain = vec![certificate.der().clone()];
         chain.extend(self.above.iter().cloned());
         Leaf {

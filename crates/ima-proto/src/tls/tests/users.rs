@@ -58,8 +58,11 @@ fn the_key_is_known_whatever_the_certificate_says() {
     ] {
         let (server, client) = shake(&side, &user(&root, Some(&leaf)));
         let (mut server, peer) = server.unwrap();
-        assert_eq!(peer.key, KeyDigest::of_certificate(&leaf.chain[0]));
-        assert!(peer.key.is_some());
+        let proof = peer.key.unwrap();
+        let key = KeyDigest::of_certificate(&leaf.chain[0]);
+        let proofs = KeyProofs::default();
+        assert_eq!(proofs.check(&proof), key);
+        assert!(key.is_some());
         assert_eq!((peer.sni, peer.tls), (host("b.test"), "TLSv1.3"));
         let mut client = client.unwrap();
         client.write_all(b"x").unwrap();
@@ -169,4 +172,41 @@ fn a_certificate_without_its_key_is_not_loaded() {
         matches!(error, Err(IdentityError::NoPair { .. })),
         "{error:?}"
     );
+}
+
+/// What another process says of a handshake proves nothing.
+#[test]
+fn a_proof_is_the_client_s_and_lets_in_once() {
+    let root = Authority::root("root");
+    let leaf = Authority::self_signed(Authority::leaf(&[]));
+    let (server, client) = shake(&server(&root), &user(&root, Some(&leaf)));
+    client.unwrap();
+    let proof = server.unwrap().1.key.unwrap();
+    let written = serde_json::to_value(&proof).unwrap();
+    let proofs = KeyProofs::default();
+    let changed = |field: &str, at: usize| {
+        let mut other = written.clone();
+        let octet = other[field][at].as_u64().unwrap();
+        other[field][at] = (octet ^ 1).into();
+        proofs.check(&serde_json::from_value(other).unwrap())
+    };
+    // Another handshake, another context, what is no handshake, another signature.
+    assert_eq!(changed("message", 100), None);
+    assert_eq!(changed("message", 64 + 9), None);
+    assert_eq!(changed("message", 0), None);
+    assert_eq!(changed("signature", 20), None);
+    let mut other = written.clone();
+    other["scheme"] = 0x0201.into();
+    assert_eq!(proofs.check(&serde_json::from_value(other).unwrap()), None);
+    let mut other = written.clone();
+    let stranger = Authority::self_signed(Authority::leaf(&[]));
+    let parsed = webpki::EndEntityCert::try_from(&stranger.chain[0]).unwrap();
+    other["key"] = serde_json::to_value(parsed.subject_public_key_info().to_vec()).unwrap();
+    assert_eq!(proofs.check(&serde_json::from_value(other).unwrap()), None);
+
+    assert_eq!(proofs.check(&proof), Some(proof.claimed()));
+    assert_eq!(proofs.check(&proof), Some(proof.claimed()));
+    assert!(proofs.use_up(&proof));
+    assert!(!proofs.use_up(&proof));
+    assert_eq!(proofs.check(&proof), None);
 }

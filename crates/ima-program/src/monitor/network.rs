@@ -1,0 +1,209 @@
+//! The network process: how it is started and ends, from either side.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::packets::{PacketError, Packets};
+use crate::{Exit, log};
+
+/// The option that makes a program the network process of the one that started it. It is
+/// for no one else.
+pub const OPTION: &str = "--network";
+
+/// The program that runs, whatever is by now at the path where it was found.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// Variables of the environment that the network process gets, in builds for tests.
+#[cfg(debug_assertions)]
+const FOR_TESTS: &[&str] = &[super::taken_over::VARIABLE];
+#[cfg(not(debug_assertions))]
+const FOR_TESTS: &[&str] = &[];
+
+/// Why there is no network process.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// It cannot be started.
+    #[error("the network process cannot be started from {}: {source}", .program.display())]
+    Start {
+        /// The file that was to be executed.
+        program: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What it is to do cannot be said.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// Somebody else used [`OPTION`].
+    #[error(
+        "{OPTION} is how a server starts its own network process: leave it out, and the server does it"
+    )]
+    NotStartedByMonitor,
+}
+
+/// What the network process is told first.
+#[derive(Debug)]
+pub struct Setup<T> {
+    /// What it is to do.
+    pub value: T,
+    /// What it does it with.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// The network process, for its monitor.
+#[derive(Debug)]
+pub struct Network {
+    child: Child,
+    pidfd: Arc<OwnedFd>,
+    control: Packets,
+}
+
+impl Network {
+    /// Starts this program as the network process, with [`OPTION`]. To be
+    /// called in the thread that waits for it: when that thread ends, or the whole process,
+    /// the network process is killed.
+    ///
+    /// It writes its log where we do. It has nothing of our environment, and no descriptor
+    /// but those of its [`Setup`].
+    ///
+    /// # Errors
+    /// [`NetworkError::Start`].
+    pub fn start() -> Result<Self, NetworkError> {
+        let program = Path::new(OURSELVES);
+        let failed = |source: io::Error| NetworkError::Start {
+            program: program.read_link().unwrap_or_else(|_| program.into()),
+            source,
+        };
+        let (control, theirs) = Packets::pair().map_err(failed)?;
+        close_fds::set_fds_cloexec(3, &[]);
+        let passed_on = FOR_TESTS
+            .iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let stderr = match log::is_syslog() {
+            true => Stdio::null(),
+            false => Stdio::inherit(),
+        };
+        let mut child = Command::new(program)
+            .arg0(log::program())
+            .arg(OPTION)
+            .args(["--log", log::form().name()])
+            .args(log::is_syslog().then_some("--inetd"))
+            .env_clear()
+            .envs(passed_on)
+            // A terminal's Ctrl-C is for us, and we tell it.
+            .process_group(0)
+            .stdin(theirs.socket())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .map_err(failed)?;
+        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Self {
+                child,
+                pidfd: Arc::new(pidfd),
+                control,
+            }),
+            Err(errno) => {
+                child.kill().ok();
+                child.wait().ok();
+                Err(failed(errno.into()))
+            }
+        }
+    }
+
+    /// Tells it what to do, and with what; its clones stay open in it alone.
+    ///
+    /// # Errors
+    /// [`NetworkError::Packet`].
+    pub fn set_up(
+        &self,
+        value: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), NetworkError> {
+        Ok(self.control.send(value, descriptors)?)
+    }
+
+    /// Kills it, when that is called: for whoever finds that it breaks the rules.
+    pub fn killer(&self) -> impl Fn() + Clone + Send + use<> {
+        let pidfd = Arc::clone(&self.pidfd);
+        move || {
+            // It may have ended by itself.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        }
+    }
+
+    /// Waits for its end. One that was killed, or ended as no server does, is logged.
+    #[must_use]
+    pub fn wait(mut self) -> Exit {
+        match self.child.wait() {
+            Ok(status) => {
+                let is_known = matches!(status.code(), Some(0..=3));
+                if !is_known {
+                    log::error("network-process-failed")
+                        .field("status", status)
+                        .field("consequence", "the server ends; start it again")
+                        .emit();
+                }
+                Exit::from_status(status)
+            }
+            Err(error) => {
+                log::error("network-process-failed")
+                    .field("error", error)
+                    .emit();
+                Exit::Unfinished
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Setup<T> {
+    /// In the network process: what the monitor says on stdin. From here on the network
+    /// process ends when its monitor does, at once.
+    ///
+    /// # Errors
+    /// [`NetworkError::NotStartedByMonitor`] where nothing of the kind comes.
+    pub fn receive() -> Result<Self, NetworkError> {
+        let nobody = |_| NetworkError::NotStartedByMonitor;
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| nobody(e.into()))?;
+        let stdin = io::stdin().as_fd().try_clone_to_owned();
+        let mut control = Packets::from(stdin.map_err(nobody)?);
+        let (value, descriptors) = control
+            .receive()
+            .map_err(|_| NetworkError::NotStartedByMonitor)?;
+        if is_closed(&control) {
+            return Err(PacketError::Closed.into());
+        }
+        Ok(Self { value, descriptors })
+    }
+}
+
+/// Whether the other side is gone.
+fn is_closed(control: &Packets) -> bool {
+    let mut waiting = [PollFd::new(control, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    loop {
+        match poll(&mut waiting, Some(&now)) {
+            Err(Errno::INTR) => {}
+            Err(_) => return true,
+            Ok(_) => break,
+        }
+    }
+    waiting
+        .iter()
+        .any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}

@@ -1,0 +1,135 @@
+//! A network process that was taken over, for tests: it tries what it must not be able to
+//! do. Builds that are installed do not have it.
+
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, thread};
+
+use rustix::process::{
+    PidfdFlags, Resource, Rlimit, Signal, getppid, kill_process, pidfd_open, setrlimit,
+};
+
+use crate::log;
+
+/// Paths that are tried, each on a line. Where this is set, a network process plays one
+/// that was taken over once it is shut in.
+pub const VARIABLE: &str = "EMEMO_TAKEN_OVER";
+
+/// The paths of [`VARIABLE`]; `None` where nobody plays.
+#[must_use]
+pub fn paths() -> Option<Vec<PathBuf>> {
+    let paths = env::var(VARIABLE).ok()?;
+    Some(paths.lines().map(PathBuf::from).collect())
+}
+
+/// Logs what came of an attempt: `outcome=done`, or why not.
+pub fn report<T>(attempt: &str, outcome: Result<T, impl Display>) {
+    let entry = log::info("taken-over").field("attempt", attempt);
+    match outcome {
+        Ok(_) => entry.field("outcome", "done").emit(),
+        Err(error) => entry.field("outcome", error).emit(),
+    }
+}
+
+/// Tries everything that needs no service of the monitor's. What is called `allowed` is
+/// what the network process lives on; all else must fail.
+pub fn attempts(paths: &[PathBuf]) {
+    report("allowed memory", super::to_memory(&1_u8));
+    let thread = thread::Builder::new().spawn(|| ());
+    report("allowed thread", thread.map(|thread| thread.join().is_ok()));
+    for path in paths {
+        at(path);
+    }
+    processes();
+    sockets();
+}
+
+fn at(path: &Path) {
+    let beside = path.with_extension("new");
+    let named = |what: &str| format!("{what} {}", path.display());
+    report(&named("read"), fs::read(path));
+    report(&named("list"), fs::read_dir(path));
+    report(
+        &named("list above"),
+        path.parent()
+            .map_or_else(|| fs::read_dir("/"), fs::read_dir),
+    );
+    let append = OpenOptions::new().append(true).open(path);
+    report(
+        &named("write"),
+        append.and_then(|mut file| file.write_all(b"x")),
+    );
+    report(&named("look at"), fs::metadata(path));
+    report(&named("remove"), fs::remove_file(path));
+    report(&named("rename"), fs::rename(path, &beside));
+    report(&named("link"), fs::hard_link(path, &beside));
+    report(&named("make a file beside"), File::create(&beside));
+    report(&named("make a directory beside"), fs::create_dir(&beside));
+    report(&named("make a link beside"), symlink("/", &beside));
+    report(&named("change the mode of"), {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+    });
+    report(&named("go to"), env::set_current_dir(path));
+    // By ways around.
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let parent = getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
+    for root in [
+        "/proc/self/root".to_owned(),
+        "/proc/self/cwd/../../../../../../../..".to_owned(),
+        "/proc/self/fd/0/../../../../../..".to_owned(),
+        format!("/proc/{parent}/root"),
+    ] {
+        let way = Path::new(&root).join(relative);
+        report(&format!("read {}", way.display()), fs::read(&way));
+    }
+}
+
+fn processes() {
+    report("execute /bin/true", Command::new("/bin/true").status());
+    let ourselves = Command::new("/proc/self/exe").arg("--version").status();
+    report("execute ourselves", ourselves);
+    let Some(parent) = getppid() else {
+        return;
+    };
+    let errno = |outcome: rustix::io::Result<()>| outcome.map_err(io::Error::from);
+    report(
+        "kill the monitor",
+        errno(kill_process(parent, Signal::KILL)),
+    );
+    report(
+        "stop the monitor",
+        errno(kill_process(parent, Signal::STOP)),
+    );
+    let opened = pidfd_open(parent, PidfdFlags::empty()).map_err(io::Error::from);
+    report("hold the monitor", opened);
+    for name in ["mem", "environ", "maps", "fd/3", "cmdline"] {
+        let path = format!("/proc/{parent}/{name}");
+        let read = File::open(path).and_then(|mut file| file.read(&mut [0; 64]));
+        report(&format!("read the monitor's {name}"), read);
+    }
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    report("set a limit", errno(setrlimit(Resource::Core, none)));
+}
+
+fn sockets() {
+    report("listen", TcpListener::bind("127.0.0.1:0"));
+    report("connect", TcpStream::connect("127.0.0.1:1"));
+    report("make a UDP socket", UdpSocket::bind("127.0.0.1:0"));
+    report("make a Unix socket", UnixDatagram::unbound());
+    report("connect to a Unix socket", UnixStream::connect("/dev/log"));
+    report(
+        "listen at a Unix socket",
+        UnixListener::bind("/tmp/ememo-taken-over"),
+    );
+    report("make a pair of sockets", UnixStream::pair());
+}
