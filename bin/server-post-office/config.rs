@@ -35,6 +35,8 @@ pub struct Config {
     login_timeout: Timeout,
     #[serde(default = "idle_timeout")]
     idle_timeout: Timeout,
+    /// Where what is counted goes.
+    pub metrics: Option<ConfigPath>,
     identity: Vec<IdentityToml>,
 }
 

@@ -22,7 +22,7 @@ use ima_proto::users::User;
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
-use crate::counted::{Tally, add};
+use crate::counted::Tally;
 use crate::descriptors;
 use crate::stored::Stored;
 use crate::stores::Stores;
@@ -266,7 +266,7 @@ impl imrp::Mailbox for Mailbox {
         let found = open.message(digest);
         let octets = self.octets(found, folder, digest)?;
         if octets.is_some() {
-            add(&self.tally.messages, 1);
+            self.tally.messages.add(1);
         }
         Ok(octets)
     }

@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod confine;
 mod counted;
+mod counts;
 mod descriptors;
 mod mailbox;
 mod office;
@@ -16,11 +17,13 @@ use std::process::ExitCode;
 
 use ima_program::Exit;
 use ima_program::config::{Loaded, load};
+use ima_program::metrics::{Metrics, Publishing, TextFile};
 use ima_program::server::{self as process, Manner, stop_signal};
-use ima_proto::listen::{Gate, Incoming, Server};
+use ima_proto::listen::{self, Gate, Incoming, Server};
 
 use args::Args;
 use config::Config;
+use counts::Counts;
 use office::PostOffice;
 
 const PROGRAM: &str = "server-post-office";
@@ -41,15 +44,24 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let stop = stop_signal()?;
     let loaded: Loaded<Config> = load(PROGRAM, args.config.as_deref())?;
     let config = &loaded.value;
+    let metrics = Metrics::new(counts::PREFIX, env!("CARGO_PKG_VERSION"))?;
     let office = PostOffice::new(
         config.tls(&loaded.dir)?,
         config.users(&loaded.dir)?,
         config.limits(),
+        Counts::new(&metrics)?,
     );
     let (max, per_address) = (config.max_connections, config.max_connections_per_address);
     let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     confine::announce();
     ima_program::descriptors::raise_limit();
-    Ok(Server::new(office, gate).run(incoming, stop))
+    let server = Server::new(office, gate, listen::Counts::new(&metrics)?);
+    let file = config.metrics.as_ref().map(|file| file.under(&loaded.dir));
+    let file = file.filter(|_| incoming.is_lasting()).map(TextFile::new);
+    let _publishing = match file {
+        Some(mut file) => Some(Publishing::begin(metrics, move |text| file.write(text))?),
+        None => None,
+    };
+    Ok(server.run(incoming, stop))
 }

@@ -15,6 +15,7 @@ use ima_proto::tls::{self, KeyDigest, KeyProof, Secure, ServerSide, TlsError, Us
 use ima_proto::users::{Guesses, NoLogin, User, Users};
 
 use crate::counted::{Counted, Tally};
+use crate::counts::Counts;
 use crate::mailbox::Mailbox;
 use crate::stores::Stores;
 use crate::watch::Watchers;
@@ -31,10 +32,11 @@ pub struct PostOffice {
     limits: Limits,
     watchers: Watchers,
     stores: Stores,
+    counts: Counts,
 }
 
 impl PostOffice {
-    pub fn new(tls: ServerSide<tls::Users>, users: Users, limits: Limits) -> Self {
+    pub fn new(tls: ServerSide<tls::Users>, users: Users, limits: Limits, counts: Counts) -> Self {
         Self {
             tls,
             users,
@@ -42,6 +44,7 @@ impl PostOffice {
             limits,
             watchers: Watchers::default(),
             stores: Stores::default(),
+            counts,
         }
     }
 }
@@ -61,7 +64,7 @@ impl Protocol for PostOffice {
             .field("address", peer.address)
             .field("host", &peer.sni)
             .emit();
-        let tally = Rc::new(Tally::default());
+        let tally = Rc::new(Tally::new(&self.counts));
         let counter = Counter {
             office: self,
             peer: &peer,
@@ -71,6 +74,7 @@ impl Protocol for PostOffice {
         let channel = Counted::new(secure, Rc::clone(&tally));
         let key = peer.key.as_ref().map(KeyProof::claimed);
         let end = Session::new(channel, counter, key, self.limits).run();
+        self.counts.ended(&end);
         let mut event = log::info("closed").field("address", peer.address);
         if let Some(user) = &*tally.user.borrow() {
             event = event.field("user", user.canonical());
@@ -130,21 +134,7 @@ impl Counter<'_> {
         }
     }
 
-    /// The line for a failure, of which each has one. The address stands before
-    /// all that the client has chosen.
-    fn failure(&self, user: &Address, by: &'static str, reason: &'static str) -> log::Entry {
-        log::warn("login-failed")
-            .field("address", self.peer.address)
-            .field("by", by)
-            .field("user", user.canonical())
-            .field("reason", reason)
-    }
-}
-
-impl Office for Counter<'_> {
-    type Mailbox = Mailbox;
-
-    fn by_password(&mut self, address: &Address, password: &[u8]) -> Login<Mailbox> {
+    fn check_password(&self, address: &Address, password: &[u8]) -> Login<Mailbox> {
         let asked = Instant::now();
         let source = self.peer.address;
         let permit = self.office.guesses.begin(source, address, asked);
@@ -173,7 +163,7 @@ impl Office for Counter<'_> {
         self.admit(&user, PASSWORD)
     }
 
-    fn by_certificate(&mut self, address: &Address, key: Option<&KeyDigest>) -> Login<Mailbox> {
+    fn check_certificate(&self, address: &Address, key: Option<&KeyDigest>) -> Login<Mailbox> {
         let Some(key) = key else {
             self.failure(address, CERTIFICATE, "no certificate was shown")
                 .emit();
@@ -189,6 +179,35 @@ impl Office for Counter<'_> {
                 Login::Refused(Duration::ZERO)
             }
         }
+    }
+
+    /// The line for a failure, of which each has one. The address stands before
+    /// all that the client has chosen.
+    fn failure(&self, user: &Address, by: &'static str, reason: &'static str) -> log::Entry {
+        log::warn("login-failed")
+            .field("address", self.peer.address)
+            .field("by", by)
+            .field("user", user.canonical())
+            .field("reason", reason)
+    }
+}
+
+impl Office for Counter<'_> {
+    type Mailbox = Mailbox;
+
+    fn by_password(&mut self, address: &Address, password: &[u8]) -> Login<Mailbox> {
+        let begin = Instant::now();
+        let login = self.check_password(address, password);
+        self.office.counts.by_password.add(&login, begin.elapsed());
+        login
+    }
+
+    fn by_certificate(&mut self, address: &Address, key: Option<&KeyDigest>) -> Login<Mailbox> {
+        let begin = Instant::now();
+        let login = self.check_certificate(address, key);
+        let counts = &self.office.counts.by_certificate;
+        counts.add(&login, begin.elapsed());
+        login
     }
 
     fn begins(&mut self) {

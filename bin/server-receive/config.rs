@@ -48,6 +48,8 @@ pub struct Config {
     _keys: Option<ConfigPath>,
     #[serde(default, rename = "held")]
     _held: Option<ConfigPath>,
+    /// Where what is counted goes.
+    pub metrics: Option<ConfigPath>,
     identity: Vec<IdentityToml>,
 }
 

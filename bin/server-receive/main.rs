@@ -4,6 +4,7 @@
 
 mod args;
 mod config;
+mod counts;
 mod monitor;
 mod network;
 mod server;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use ima_program::config::{Loaded, load};
+use ima_program::metrics::{TextFile, Texts};
 use ima_program::monitor::{Network, serve};
 use ima_program::server::stop_signal;
 use ima_program::{Exit, descriptors, log};
@@ -49,6 +50,13 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let commands = Arc::new(CommandService::new(commands, most));
     let key_sockets = serve(&keys, KEY_SOCKETS, network.killer())?;
     let command_sockets = serve(&commands, COMMAND_SOCKETS, network.killer())?;
+    let text_sockets = match &config.metrics {
+        Some(file) if incoming.is_lasting() => {
+            let file = TextFile::new(file.under(&loaded.dir));
+            serve(&Arc::new(Texts::new(file)), 1, network.killer())?
+        }
+        _ => Vec::new(),
+    };
     let listening = incoming.sockets();
     let plan = Plan {
         limits: config.limits(),
@@ -59,15 +67,17 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
             listening: listening.len(),
             keys: key_sockets.len(),
             commands: command_sockets.len(),
+            texts: text_sockets.len(),
         },
     };
     let mut descriptors = vec![stop.as_fd()];
     descriptors.extend(listening);
     descriptors.extend(key_sockets.iter().map(OwnedFd::as_fd));
     descriptors.extend(command_sockets.iter().map(OwnedFd::as_fd));
+    descriptors.extend(text_sockets.iter().map(OwnedFd::as_fd));
     network.set_up(&plan, &descriptors)?;
     // They are the network process's alone from here on.
-    drop((incoming, key_sockets, command_sockets, stop));
+    drop((incoming, key_sockets, command_sockets, text_sockets, stop));
     let exit = network.wait();
     commands.end();
     Ok(exit)

@@ -8,14 +8,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ima_program::metrics::{Metrics, Publishing};
 use ima_program::monitor::{NetworkError, Questions, Setup, confine};
 use ima_program::{Exit, descriptors};
 use ima_proto::handlers::{Commands, Handlers, RemoteCommands, Stream};
 use ima_proto::imdp::{ALPN, Limits};
-use ima_proto::listen::{Gate, Incoming, Server};
+use ima_proto::listen::{self, Gate, Incoming, Server};
 use ima_proto::tls::{PeerVerifier, RemoteIdentities, ServerSide};
 use serde::{Deserialize, Serialize};
 
+use crate::counts::{self, Counts};
 use crate::server::{Behind, Receiving};
 
 /// What the monitor says that is to be done.
@@ -36,6 +38,7 @@ pub struct Sockets {
     pub listening: usize,
     pub keys: usize,
     pub commands: usize,
+    pub texts: usize,
 }
 
 /// Serves until the end.
@@ -49,6 +52,7 @@ pub fn run() -> Result<Exit, Box<dyn Error>> {
     let stop = take(1).pop().ok_or(NetworkError::NotStartedByMonitor)?;
     let incoming = Incoming::from_sockets(take(plan.sockets.listening))?;
     let (keys, commands) = (take(plan.sockets.keys), take(plan.sockets.commands));
+    let texts = take(plan.sockets.texts);
     #[cfg(debug_assertions)]
     let (keys, commands) = crate::taken_over::play(keys, commands);
     let commands = RemoteCommands::new(Questions::new(commands));
@@ -66,14 +70,19 @@ pub fn run() -> Result<Exit, Box<dyn Error>> {
             abandoned: Arc::<AtomicBool>::default(),
         }),
     };
-    let receiving = Receiving::new(tls, behind, plan.limits);
+    let metrics = Metrics::new(counts::PREFIX, env!("CARGO_PKG_VERSION"))?;
+    let receiving = Receiving::new(tls, behind, plan.limits, Counts::new(&metrics)?);
     let gate = Gate::new(
         plan.max_connections.get(),
         plan.max_connections_per_address.get(),
     );
-    let exit = Server::new(receiving, gate).run(incoming, UnixStream::from(stop));
+    let server = Server::new(receiving, gate, listen::Counts::new(&metrics)?);
+    let publishing = Publishing::remote(metrics, texts)?;
+    let exit = server.run(incoming, UnixStream::from(stop));
     if let Some(stream) = stream {
         stream.end();
     }
+    // What was counted last is written.
+    drop(publishing);
     Ok(exit)
 }

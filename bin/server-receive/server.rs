@@ -10,6 +10,7 @@ use ima_proto::imdp::{End, Limits, Receiver};
 use ima_proto::listen::{Connection, Protocol};
 use ima_proto::tls::{self, PeerInfo, Secure, ServerSide, TlsError};
 
+use crate::counts::Counts;
 use crate::service::Session;
 use crate::strangers::Strangers;
 
@@ -27,15 +28,17 @@ pub struct Receiving {
     pub behind: Behind,
     pub limits: Limits,
     pub strangers: Strangers,
+    pub counts: Counts,
 }
 
 impl Receiving {
-    pub fn new(tls: ServerSide, behind: Behind, limits: Limits) -> Self {
+    pub fn new(tls: ServerSide, behind: Behind, limits: Limits, counts: Counts) -> Self {
         Self {
             tls,
             behind,
             limits,
             strangers: Strangers::default(),
+            counts,
         }
     }
 }
@@ -57,6 +60,7 @@ impl Protocol for Receiving {
         let end = Receiver::new(secure, &peer.names, &self.limits, &mut session).run();
         // What it has to say stands before the end.
         drop(session);
+        self.counts.ended(&end);
         let event = log::info("closed").field("address", peer.address);
         let (event, exit) = match end {
             End::Done => (event, Exit::Done),

@@ -12,6 +12,7 @@ use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Outcome, Say, S
 use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
 
+use crate::counts::Counts;
 use crate::server::{Behind, Receiving};
 use crate::strangers::Strangers;
 
@@ -129,6 +130,40 @@ impl<'a> Session<'a> {
         Ok(answer)
     }
 
+    fn hand_over(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
+        let mut counting = Counting::new(self.server, self.stranger(message), say);
+        let outcome = match (data, &self.server.behind) {
+            (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
+            (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
+                Ok(file) => {
+                    let header = self.header.as_ref().unwrap_or_else(|| message.header());
+                    handlers.deliver(header, file, message.deadline(), &mut counting)
+                }
+                Err(error) => {
+                    log::error("cannot-store")
+                        .field("digest", message.header().digest())
+                        .field("error", error)
+                        .emit();
+                    Ok(DataAnswer::Partial)
+                }
+            },
+            // Who stays has said that it takes the message, or it is not accepted.
+            (Store::Spool(_), Behind::Staying(_)) => Ok(DataAnswer::Partial),
+        };
+        match (counting.over, outcome) {
+            // Who was not named may be there or not.
+            (true, Ok(_)) => Ok(DataAnswer::Partial),
+            (_, outcome) => outcome,
+        }
+    }
+
+    fn data_answered(&mut self, message: &Accepted, outcome: Outcome) {
+        self.server.counts.data(message.header().size(), outcome);
+        let answer = outcome.map_or("drop", DataAnswer::as_str);
+        let event = self.event("data", message).field("answer", answer);
+        self.log_soon(event);
+    }
+
     /// As whom a peer is counted that asks for unknown recipients: the name in
     /// its certificate, so that a wildcard is one and not as many as it likes.
     fn stranger<'m>(&self, message: &'m Accepted) -> Cow<'m, str> {
@@ -175,7 +210,11 @@ impl<'a> Service for Session<'a> {
 
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
         self.connection.begin();
+        let begin = Instant::now();
         let answer = self.decide(message, say);
+        let counts = &self.server.counts;
+        counts.header_times.add(begin.elapsed());
+        counts.headers(message.header().as_bytes().len() as u64, answer.as_ref());
         let event = self
             .event("headers", message)
             .field("octets", message.header().size());
@@ -187,7 +226,8 @@ impl<'a> Service for Session<'a> {
         answer
     }
 
-    fn refused(&mut self, answer: &HeadersAnswer) {
+    fn refused(&mut self, octets: u64, answer: &HeadersAnswer) {
+        self.server.counts.headers(octets, Ok(answer));
         log::info("refused")
             .field("address", self.peer.address)
             .field("host", &self.peer.sni)
@@ -209,34 +249,15 @@ impl<'a> Service for Session<'a> {
     }
 
     fn deliver(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
-        let mut counting = Counting::new(self.server, self.stranger(message), say);
-        let outcome = match (data, &self.server.behind) {
-            (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
-            (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
-                Ok(file) => {
-                    let header = self.header.as_ref().unwrap_or_else(|| message.header());
-                    handlers.deliver(header, file, message.deadline(), &mut counting)
-                }
-                Err(error) => {
-                    log::error("cannot-store")
-                        .field("digest", message.header().digest())
-                        .field("error", error)
-                        .emit();
-                    Ok(DataAnswer::Partial)
-                }
-            },
-            // Who stays has said that it takes the message, or it is not accepted.
-            (Store::Spool(_), Behind::Staying(_)) => Ok(DataAnswer::Partial),
-        };
-        let outcome = match (counting.over, outcome) {
-            // Who was not named may be there or not.
-            (true, Ok(_)) => Ok(DataAnswer::Partial),
-            (_, outcome) => outcome,
-        };
-        let answer = outcome.map_or("drop", DataAnswer::as_str);
-        let event = self.event("data", message).field("answer", answer);
-        self.log_soon(event);
+        let begin = Instant::now();
+        let outcome = self.hand_over(message, data, say);
+        self.server.counts.data_times.add(begin.elapsed());
+        self.data_answered(message, outcome);
         outcome
+    }
+
+    fn not_delivered(&mut self, message: &Accepted, answer: DataAnswer) {
+        self.data_answered(message, Ok(answer));
     }
 
     fn answered(&mut self) {
@@ -265,6 +286,7 @@ fn too_many_unknown() -> HeadersAnswer {
 struct Counting<'s> {
     say: &'s mut dyn Say,
     strangers: &'s Strangers,
+    counts: &'s Counts,
     stranger: Cow<'s, str>,
     over: bool,
 }
@@ -274,6 +296,7 @@ impl<'s> Counting<'s> {
         Self {
             say,
             strangers: &server.strangers,
+            counts: &server.counts,
             stranger,
             over: false,
         }
@@ -288,6 +311,7 @@ impl<'s> Counting<'s> {
                 return false;
             }
             self.strangers.count(&self.stranger, now);
+            self.counts.unknown_recipients.inc();
         }
         true
     }

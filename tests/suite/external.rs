@@ -1,7 +1,7 @@
 //! Programs of others on the other side: OpenSSL as an IMDP peer, nsd as a name
 //! server, systemd and inetd as those who pass sockets on, cron as one who starts
 //! programs, fail2ban as a reader of logs, mandoc as a reader of the pages, neomutt and mblaze as readers of mail,
-//! certbot and lego as those who get certificates, of pebble.
+//! certbot and lego as those who get certificates, of pebble, node_exporter as a collector of metrics.
 //!
 //! These tests run where EMEMO_EXTERNAL=1, and then a missing program is a
 //! failure that names its package; elsewhere they say that they are skipped.
@@ -10,6 +10,7 @@ mod acme;
 mod cron;
 mod fail2ban;
 mod maildir;
+mod metrics;
 mod nsd;
 mod office;
 mod openssl;
@@ -47,6 +48,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("pebble", "pebble"),
     ("pebble-challtestsrv", "pebble"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("strace", "strace"),

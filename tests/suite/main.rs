@@ -23,6 +23,7 @@ mod mailbox_tool;
 mod maildir;
 mod main_job;
 mod make_show;
+mod metrics;
 mod office;
 mod pages;
 mod peer;

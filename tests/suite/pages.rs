@@ -37,7 +37,7 @@ fn page_of(program: &str) -> String {
 }
 
 /// A section of a page, by its title.
-fn section(page: &str, title: &str) -> Option<String> {
+pub fn section(page: &str, title: &str) -> Option<String> {
     let text = document(&format!("man/{page}"));
     let mut sections = text
         .split("\n.Sh ")

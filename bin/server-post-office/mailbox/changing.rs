@@ -10,7 +10,6 @@ use ima_program::report::chain;
 use ima_proto::imrp::{self, Act, Fault, Outcome};
 
 use super::{Mailbox, log_fault};
-use crate::counted::add;
 
 /// Folders of a mailbox up to which a user may make more.
 const MAX_FOLDERS: usize = 1000;
@@ -79,9 +78,9 @@ impl Mailbox {
             }
             outcomes.push(Outcome::Done(()));
             match act {
-                Act::Flag { .. } => add(&self.tally.flagged, 1),
+                Act::Flag { .. } => self.tally.flagged.add(1),
                 Act::Delete { .. } => {
-                    add(&self.tally.deleted, 1);
+                    self.tally.deleted.add(1);
                     self.removed(1);
                 }
             }
@@ -171,7 +170,7 @@ impl Mailbox {
         };
         let moved = digests.len().saturating_sub(missing.len()) as u64;
         if moved > 0 {
-            add(&self.tally.moved, moved);
+            self.tally.moved.add(moved);
             self.changed.entry(from.clone()).or_default();
             self.removed(moved);
         }
@@ -227,7 +226,7 @@ impl Mailbox {
         }
         match store(&folder, header, data) {
             Ok(_) => {
-                add(&self.tally.stored, 1);
+                self.tally.stored.add(1);
                 Ok(Outcome::Done(header.digest()))
             }
             Err(error) => self.refusal(&error),
@@ -352,9 +351,11 @@ mod tests {
     use std::rc::Rc;
 
     use ima_message::Digester;
+    use ima_program::metrics::Metrics;
 
     use super::*;
     use crate::counted::Tally;
+    use crate::counts::{self, Counts};
     use crate::stores::Stores;
     use crate::watch::Watchers;
 
@@ -373,10 +374,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("bob");
         ima_mailbox::Mailbox::make_personal(&path).unwrap();
+        let metrics = Metrics::new(counts::PREFIX, "1").unwrap();
+        let counts = Counts::new(&metrics).unwrap();
         let mut mailbox = Mailbox {
             mailbox: ima_mailbox::Mailbox::open(&path).unwrap(),
             user: "bob@b.test".to_owned(),
-            tally: Rc::new(Tally::default()),
+            tally: Rc::new(Tally::new(&counts)),
             watchers: Watchers::default(),
             stores: Stores::default(),
             current: None,

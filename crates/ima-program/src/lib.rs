@@ -13,6 +13,8 @@ pub mod descriptors;
 pub mod escape;
 pub mod exit;
 pub mod log;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "separation")]
 pub mod monitor;
 pub mod options;

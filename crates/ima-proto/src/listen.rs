@@ -2,6 +2,7 @@
 //! are let in; and how they are served to their end.
 
 mod connections;
+mod counts;
 mod entrance;
 mod gate;
 mod handshakes;
@@ -19,8 +20,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_acceptconn;
 
 pub use connections::Connection;
+pub use counts::Counts;
 pub(crate) use gate::block;
-pub use gate::{Gate, Pass};
+pub use gate::{Full, Gate, Pass};
 pub use handshakes::{Handshake, Handshakes};
 pub use server::{Protocol, Server};
 
@@ -116,6 +118,12 @@ impl Incoming {
             sort(socket).map_err(broken)
         });
         gather(sorted)
+    }
+
+    /// Whether more than one connection is to be served.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Incoming::Listening(_))
     }
 
     /// The sockets that systemd passed on (`LISTEN_FDS`, sd_listen_fds(3); with

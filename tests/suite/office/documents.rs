@@ -27,8 +27,8 @@ fn started(place: &Place, example: &str) -> Server {
 #[test]
 fn the_examples_of_the_page() {
     let place = Place::new();
-    let [simple, logged, counted, filter, inetd] = &examples("server-post-office.8")[..] else {
-        panic!("five examples");
+    let [simple, logged, counted, filter, _, inetd] = &examples("server-post-office.8")[..] else {
+        panic!("six examples");
     };
     assert_eq!(bob(&started(&place, simple)).lines("FOLDERS").len(), 2);
 

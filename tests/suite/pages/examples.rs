@@ -38,9 +38,9 @@ const EXAMPLES: &[(&str, usize, &str)] = &[
         3,
         "handle_incoming_mail",
     ),
-    ("server-post-office.8", 5, "office and external"),
+    ("server-post-office.8", 6, "office, metrics and external"),
     ("server-post-office.toml.5", 1, "office"),
-    ("server-receive.8", 4, "here and external"),
+    ("server-receive.8", 5, "here and external"),
     ("server-receive.toml.5", 2, "setup"),
     ("server-send-mail.8", 4, "here"),
     ("server-send-mail.toml.5", 1, "setup"),
@@ -238,7 +238,7 @@ fn the_examples_of_server_receive_serve() {
 
     assert_eq!(
         document("etc/inetd.conf.example").lines().last(),
-        examples[3].lines().next()
+        examples[4].lines().next()
     );
 }
 

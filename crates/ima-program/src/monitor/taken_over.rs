@@ -17,15 +17,29 @@ use rustix::process::{
 
 use crate::log;
 
-/// Paths that are tried, each on a line. Where this is set, a network process plays one
-/// that was taken over once it is shut in.
+/// A folder, in which the file `victim` may be lost, and files that are to be read, each
+/// on a line. Where this is set, a network process plays one that was taken over once it is
+/// shut in.
 pub const VARIABLE: &str = "EMEMO_TAKEN_OVER";
 
-/// The paths of [`VARIABLE`]; `None` where nobody plays.
-#[must_use]
-pub fn paths() -> Option<Vec<PathBuf>> {
-    let paths = env::var(VARIABLE).ok()?;
-    Some(paths.lines().map(PathBuf::from).collect())
+/// What [`VARIABLE`] says.
+#[derive(Debug)]
+pub struct Prey {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+impl Prey {
+    /// `None` where nobody plays.
+    #[must_use]
+    pub fn of_environment() -> Option<Self> {
+        let paths = env::var(VARIABLE).ok()?;
+        let mut paths = paths.lines().map(PathBuf::from);
+        Some(Self {
+            folder: paths.next()?,
+            files: paths.collect(),
+        })
+    }
 }
 
 /// Logs what came of an attempt: `outcome=done`, or why not.
@@ -38,45 +52,44 @@ pub fn report<T>(attempt: &str, outcome: Result<T, impl Display>) {
 }
 
 /// Tries everything that needs no service of the monitor's. What is called `allowed` is
-/// what the network process lives on; all else must fail.
-pub fn attempts(paths: &[PathBuf]) {
+/// what the network process lives on; all else must fail. Where it does not fail, no file
+/// but the `victim` is lost.
+pub fn attempts(prey: &Prey) {
     report("allowed memory", super::to_memory(&1_u8));
     let thread = thread::Builder::new().spawn(|| ());
     report("allowed thread", thread.map(|thread| thread.join().is_ok()));
-    for path in paths {
-        at(path);
-    }
+    prey.files.iter().for_each(|file| read(file));
+    let victim = prey.folder.join("victim");
+    read(&victim);
+    change(&victim);
     processes();
-    sockets();
+    sockets(&prey.folder);
 }
 
-fn at(path: &Path) {
+fn change(path: &Path) {
     let beside = path.with_extension("new");
-    let named = |what: &str| format!("{what} {}", path.display());
-    report(&named("read"), fs::read(path));
-    report(&named("list"), fs::read_dir(path));
-    report(
-        &named("list above"),
-        path.parent()
-            .map_or_else(|| fs::read_dir("/"), fs::read_dir),
-    );
     let append = OpenOptions::new().append(true).open(path);
-    report(
-        &named("write"),
-        append.and_then(|mut file| file.write_all(b"x")),
-    );
-    report(&named("look at"), fs::metadata(path));
-    report(&named("remove"), fs::remove_file(path));
-    report(&named("rename"), fs::rename(path, &beside));
-    report(&named("link"), fs::hard_link(path, &beside));
-    report(&named("make a file beside"), File::create(&beside));
-    report(&named("make a directory beside"), fs::create_dir(&beside));
-    report(&named("make a link beside"), symlink("/", &beside));
-    report(&named("change the mode of"), {
+    let write = append.and_then(|mut file| file.write_all(b"x"));
+    report("write", write);
+    report("change a mode", {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))
     });
-    report(&named("go to"), env::set_current_dir(path));
+    report("make a file", File::create(&beside));
+    report("make a directory", fs::create_dir(&beside));
+    report("make a symbolic link", symlink("/", &beside));
+    report("make a link", fs::hard_link(path, &beside));
+    report("rename", fs::rename(path, &beside));
+    report("remove", fs::remove_file(path));
+}
+
+fn read(path: &Path) {
+    let named = |what: &str| format!("{what} {}", path.display());
+    let above = path.parent().unwrap_or(path);
+    report(&named("read"), fs::read(path));
+    report(&named("look at"), fs::metadata(path));
+    report(&named("list the folder of"), fs::read_dir(above));
+    report(&named("go to the folder of"), env::set_current_dir(above));
     // By ways around.
     let relative = path.strip_prefix("/").unwrap_or(path);
     let parent = getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
@@ -121,7 +134,7 @@ fn processes() {
     report("set a limit", errno(setrlimit(Resource::Core, none)));
 }
 
-fn sockets() {
+fn sockets(folder: &Path) {
     report("listen", TcpListener::bind("127.0.0.1:0"));
     report("connect", TcpStream::connect("127.0.0.1:1"));
     report("make a UDP socket", UdpSocket::bind("127.0.0.1:0"));
@@ -129,7 +142,7 @@ fn sockets() {
     report("connect to a Unix socket", UnixStream::connect("/dev/log"));
     report(
         "listen at a Unix socket",
-        UnixListener::bind("/tmp/ememo-taken-over"),
+        UnixListener::bind(folder.join("socket")),
     );
     report("make a pair of sockets", UnixStream::pair());
 }

@@ -128,9 +128,10 @@ pub trait Service {
     /// [`Drop`]: close at once.
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop>;
 
-    /// Is told of a header block that was refused before it was asked: it
-    /// breaks the format, or the peer has not proved to be its return path.
-    fn refused(&mut self, _answer: &HeadersAnswer) {}
+    /// Is told of a header block, of so many octets, that was refused before it
+    /// was asked: it breaks the format, or the peer has not proved to be its
+    /// return path.
+    fn refused(&mut self, _octets: u64, _answer: &HeadersAnswer) {}
 
     /// Where the data of an accepted message go.
     ///
@@ -143,6 +144,10 @@ pub trait Service {
     /// # Errors
     /// [`Drop`]: close at once.
     fn deliver(&mut self, message: &Accepted, data: Self::Store, say: &mut dyn Say) -> Outcome;
+
+    /// Is told of data that it is not given to deliver: they do not match their
+    /// digests, or could not be stored.
+    fn not_delivered(&mut self, _message: &Accepted, _answer: DataAnswer) {}
 
     /// The answer to a header block or to data has gone out, or the peer is gone:
     /// the time for what need not be done before.
@@ -310,7 +315,7 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         let message = match self.examine(&block, started) {
             Ok(message) => message,
             Err(refusal) => {
-                self.service.refused(&refusal);
+                self.service.refused(octets, &refusal);
                 self.answer(&refusal.to_string())?;
                 return Ok(Continue(()));
             }
@@ -406,7 +411,10 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         }
         if let Some(error) = wrong.or_else(|| verifier.finish().err()) {
             Speaker::new(&mut self.wire, self.limits.idle).line(&error.to_string());
-            return Ok(self.answer(DataAnswer::Fail.as_str())?);
+            self.service.not_delivered(message, DataAnswer::Fail);
+            let sent = self.answer(DataAnswer::Fail.as_str());
+            self.service.answered();
+            return Ok(sent?);
         }
         let answer = match store {
             Ok(store) => {
@@ -428,6 +436,7 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
                     .emit();
                 Speaker::new(&mut self.wire, self.limits.idle)
                     .line("a fault here; send it again later");
+                self.service.not_delivered(message, DataAnswer::Partial);
                 DataAnswer::Partial
             }
         };

@@ -50,6 +50,7 @@ struct Script {
     full_disk: bool,
     checked: usize,
     delivered: Vec<Vec<u8>>,
+    not_delivered: Vec<DataAnswer>,
 }
 
 impl Default for Script {
@@ -60,6 +61,7 @@ impl Default for Script {
             full_disk: false,
             checked: 0,
             delivered: Vec::new(),
+            not_delivered: Vec::new(),
         }
     }
 }
@@ -99,6 +101,9 @@ impl Service for Script {
             say.line(&format!("OK {recipient}"));
         }
         self.outcome
+    }
+    fn not_delivered(&mut self, _: &Accepted, answer: DataAnswer) {
+        self.not_delivered.push(answer);
     }
 }
 
@@ -303,6 +308,7 @@ fn data_that_do_not_match_fail_and_the_next_message_is_taken() {
         "ACCEPT\n+ the octets of part 1 do not match its digest\nFAIL\nACCEPT\n+ OK bob@b.test\nOK\n"
     );
     assert_eq!(script.delivered, [DATA]);
+    assert_eq!(script.not_delivered, [DataAnswer::Fail]);
 }
 
 #[test]
@@ -349,6 +355,7 @@ fn a_full_disk_is_no_refusal() {
         "ACCEPT\n+ a fault here; send it again later\nPARTIAL\n"
     );
     assert!(matches!(end, End::Done) && script.delivered.is_empty());
+    assert_eq!(script.not_delivered, [DataAnswer::Partial]);
 }
 
 #[test]

@@ -127,6 +127,8 @@ impl std::ops::Deref for Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
+        // Before anybody hears that it is closed.
+        self.connection.entrance.leave();
         let mut open = self
             .connections
             .open

@@ -1,10 +1,12 @@
 //! Where a connection stands: among those that have proved nothing, or inside.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ima_program::log;
+use ima_program::metrics::Present;
 
+use super::counts::Counts;
 use super::gate::{Gate, Pass};
 use super::handshakes::Handshake;
 
@@ -14,6 +16,7 @@ use super::handshakes::Handshake;
 pub(super) struct Entrance {
     gate: Gate,
     address: IpAddr,
+    counts: Arc<Counts>,
     place: Mutex<Place>,
 }
 
@@ -21,15 +24,22 @@ pub(super) struct Entrance {
 enum Place {
     /// `None`: it is the only connection of the process.
     Before(#[allow(dead_code, reason = "held, until it is dropped")] Option<Handshake>),
-    Inside(#[allow(dead_code, reason = "held, until it is dropped")] Pass),
+    Inside(#[allow(dead_code, reason = "held, until it is dropped")] (Pass, Present)),
+    Left,
 }
 
 impl Entrance {
     /// Before the gate.
-    pub(super) fn new(gate: Gate, address: IpAddr, handshake: Option<Handshake>) -> Self {
+    pub(super) fn new(
+        gate: Gate,
+        address: IpAddr,
+        handshake: Option<Handshake>,
+        counts: Arc<Counts>,
+    ) -> Self {
         Self {
             gate,
             address,
+            counts,
             place: Mutex::new(Place::Before(handshake)),
         }
     }
@@ -41,13 +51,22 @@ impl Entrance {
         if let Place::Inside(_) = *place {
             return true;
         }
-        let Some(pass) = self.gate.enter(self.address) else {
-            log::warn("too-many-connections")
-                .field("address", self.address)
-                .emit();
-            return false;
+        let pass = match self.gate.enter(self.address) {
+            Ok(pass) => pass,
+            Err(full) => {
+                self.counts.refused(full);
+                log::warn("too-many-connections")
+                    .field("address", self.address)
+                    .emit();
+                return false;
+            }
         };
-        *place = Place::Inside(pass);
+        *place = Place::Inside((pass, self.counts.inside()));
         true
+    }
+
+    /// The connection is over: its place is given back.
+    pub(super) fn leave(&self) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place::Left;
     }
 }

@@ -19,6 +19,15 @@ struct Inside {
     by_address: HashMap<IpAddr, usize>,
 }
 
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are too many in all.
+    All,
+    /// There are too many from its address.
+    Address,
+}
+
 /// The right to one connection, given back when it is dropped.
 #[derive(Debug)]
 pub struct Pass {
@@ -36,17 +45,23 @@ impl Gate {
         }
     }
 
-    /// A pass for a connection from `ip`; none where there are too many.
-    pub fn enter(&self, ip: IpAddr) -> Option<Pass> {
+    /// A pass for a connection from `ip`.
+    ///
+    /// # Errors
+    /// Where there are too many.
+    pub fn enter(&self, ip: IpAddr) -> Result<Pass, Full> {
         let address = block(ip);
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let here = inside.by_address.get(&address).copied().unwrap_or(0);
-        if inside.all >= self.max || here >= self.max_per_address {
-            return None;
+        if inside.all >= self.max {
+            return Err(Full::All);
+        }
+        if here >= self.max_per_address {
+            return Err(Full::Address);
         }
         inside.all += 1;
         inside.by_address.insert(address, here + 1);
-        Some(Pass {
+        Ok(Pass {
             address,
             inside: self.inside.clone(),
         })

@@ -26,6 +26,7 @@ struct Open {
 #[derive(Debug)]
 pub struct Handshake {
     number: u64,
+    drove_out: usize,
     open: Arc<Mutex<Open>>,
 }
 
@@ -45,15 +46,18 @@ impl Handshakes {
         let number = open.next;
         open.next += 1;
         open.sockets.insert(number, (block(ip), socket.clone()));
+        let mut drove_out = 0;
         while open.sockets.len() > self.max {
             let Some((_, socket)) = open.weakest().and_then(|one| open.sockets.remove(&one)) else {
                 break;
             };
             // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
+            drove_out += 1;
         }
         Handshake {
             number,
+            drove_out,
             open: self.open.clone(),
         }
     }
@@ -76,6 +80,13 @@ impl Open {
             .into_values()
             .max_by_key(|(count, oldest)| (*count, std::cmp::Reverse(*oldest)))
             .map(|(_, oldest)| oldest)
+    }
+}
+
+impl Handshake {
+    /// How many others were shut down for it.
+    pub fn drove_out(&self) -> usize {
+        self.drove_out
     }
 }
 

@@ -6,13 +6,15 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ima_program::metrics::Present;
 use ima_program::report::chain;
 use ima_program::{Exit, log};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::connections::{Connection, Connections};
+use super::counts::Counts;
 use super::entrance::Entrance;
 use super::gate::Gate;
 use super::handshakes::{Handshake, Handshakes};
@@ -54,6 +56,13 @@ pub trait Protocol: Send + Sync + 'static {
     fn abandon(&self) {}
 }
 
+/// A connection whose handshake is over.
+struct Shaken<P> {
+    secure: Secure,
+    peer: P,
+    open: Present,
+}
+
 /// A server for one protocol.
 #[derive(Debug)]
 pub struct Server<P> {
@@ -61,17 +70,19 @@ pub struct Server<P> {
     gate: Gate,
     handshakes: Handshakes,
     connections: Connections,
+    counts: Arc<Counts>,
 }
 
 impl<P: Protocol> Server<P> {
     /// A server that lets in as many as the gate does, once they have proved who
-    /// they are.
-    pub fn new(protocol: P, gate: Gate) -> Server<P> {
+    /// they are, and counts all of them.
+    pub fn new(protocol: P, gate: Gate, counts: Counts) -> Server<P> {
         Server {
             protocol,
             gate,
             handshakes: Handshakes::new(HANDSHAKES),
             connections: Connections::default(),
+            counts: Arc::new(counts),
         }
     }
 
@@ -95,16 +106,19 @@ impl<P: Protocol> Server<P> {
     fn listen(self, listeners: &Listeners, stop: &UnixStream) -> Exit {
         let server = Arc::new(self);
         while let Accepted::Connection(socket, address) = listeners.accept(stop.as_fd()) {
+            let open = server.counts.accepted();
             let socket = Arc::new(socket);
             // Counted from here on, so that silent peers cannot pile up threads.
             let handshake = server.handshakes.enter(&socket, address.ip());
+            server.counts.gave_way(handshake.drove_out());
             let this = Arc::clone(&server);
-            spawn_for(address, move || {
-                let Some((secure, peer)) = this.shake_hands(&socket, address) else {
+            spawn_for(&server.counts, address, move || {
+                let Some(shaken) = this.shake_hands(&socket, address, open) else {
                     return;
                 };
-                spawn_for(address, move || {
-                    this.serve(socket, address, Some(handshake), secure, peer);
+                let counts = Arc::clone(&this.counts);
+                spawn_for(&counts, address, move || {
+                    this.serve(socket, address, Some(handshake), shaken);
                 });
             });
         }
@@ -115,6 +129,7 @@ impl<P: Protocol> Server<P> {
     /// Serves one connection that is there already.
     fn serve_one(self, socket: TcpStream, address: SocketAddr, stop: UnixStream) -> Exit {
         let server = Arc::new(self);
+        let open = server.counts.accepted();
         let this = Arc::clone(&server);
         // Waits for the signal only, and ends with the process.
         let watcher = spawn(move || {
@@ -126,8 +141,8 @@ impl<P: Protocol> Server<P> {
             log::warn("no-thread").field("error", error).emit();
         }
         let socket = Arc::new(socket);
-        match server.shake_hands(&socket, address) {
-            Some((secure, peer)) => server.serve(socket, address, None, secure, peer),
+        match server.shake_hands(&socket, address, open) {
+            Some(shaken) => server.serve(socket, address, None, shaken),
             None => Exit::Drop,
         }
     }
@@ -151,15 +166,23 @@ impl<P: Protocol> Server<P> {
         &self,
         socket: &Arc<TcpStream>,
         address: SocketAddr,
-    ) -> Option<(Secure, P::Peer)> {
+        open: Present,
+    ) -> Option<Shaken<P::Peer>> {
+        let begin = Instant::now();
         let shaken = self.protocol.shake_hands(Arc::clone(socket));
-        let told = shaken.inspect_err(|error| {
-            log::warn("handshake-failed")
-                .field("address", address.ip())
-                .field("error", chain(error))
-                .emit();
-        });
-        told.ok()
+        self.counts.shaken(&shaken, begin.elapsed());
+        match shaken {
+            Ok((secure, peer)) => Some(Shaken { secure, peer, open }),
+            Err(error) => {
+                // Before anybody hears of it.
+                drop(open);
+                log::warn("handshake-failed")
+                    .field("address", address.ip())
+                    .field("error", chain(&error))
+                    .emit();
+                None
+            }
+        }
     }
 
     fn serve(
@@ -167,23 +190,27 @@ impl<P: Protocol> Server<P> {
         socket: Arc<TcpStream>,
         address: SocketAddr,
         handshake: Option<Handshake>,
-        secure: Secure,
-        peer: P::Peer,
+        Shaken { secure, peer, open }: Shaken<P::Peer>,
     ) -> Exit {
-        let entrance = Entrance::new(self.gate.clone(), address.ip(), handshake);
+        let counts = Arc::clone(&self.counts);
+        let entrance = Entrance::new(self.gate.clone(), address.ip(), handshake, counts);
         if P::HANDSHAKE_PROVES && !entrance.pass() {
             // Nothing is said before the client speaks: it sees a proper end.
             let _ = Wire::new(secure, CUT_OFF).close();
             return Exit::Unfinished;
         }
         let connection = self.connections.enter(socket, entrance);
-        self.protocol.converse(secure, peer, &connection)
+        let exit = self.protocol.converse(secure, peer, &connection);
+        // Before anybody hears that it is closed.
+        drop(open);
+        exit
     }
 }
 
 /// Works for a connection, in a thread; where there is none, that is logged.
-fn spawn_for(address: SocketAddr, work: impl FnOnce() + Send + 'static) {
+fn spawn_for(counts: &Counts, address: SocketAddr, work: impl FnOnce() + Send + 'static) {
     if let Err(error) = spawn(work) {
+        counts.no_thread();
         log::error("no-thread")
             .field("address", address.ip())
             .field("error", error)

@@ -90,20 +90,23 @@ fn a_gate_counts_in_all_and_by_address() {
     let gate = Gate::new(4, 2);
     let one = gate.enter(ip("192.0.2.1")).unwrap();
     let mapped = gate.enter(ip("::ffff:192.0.2.1")).unwrap();
-    assert!(gate.enter(ip("192.0.2.1")).is_none());
+    assert_eq!(gate.enter(ip("192.0.2.1")).unwrap_err(), Full::Address);
     drop(mapped);
     let again = gate.enter(ip("192.0.2.1")).unwrap();
     // A /64 counts as one, and its neighbour does not.
     let first = gate.enter(ip("2001:db8:0:1::1")).unwrap();
     let second = gate.enter(ip("2001:db8:0:1:ffff::2")).unwrap();
-    assert!(gate.enter(ip("2001:db8:0:2::1")).is_none());
+    assert_eq!(gate.enter(ip("2001:db8:0:2::1")).unwrap_err(), Full::All);
     assert_eq!(gate.count(), 4);
     drop(one);
-    assert!(gate.enter(ip("2001:db8:0:1::3")).is_none());
-    assert!(gate.enter(ip("2001:db8:0:2::1")).is_some());
+    assert_eq!(
+        gate.enter(ip("2001:db8:0:1::3")).unwrap_err(),
+        Full::Address
+    );
+    assert!(gate.enter(ip("2001:db8:0:2::1")).is_ok());
     drop((again, first, second));
     assert_eq!(gate.count(), 0);
-    assert!(gate.enter(ip("2001:db8:0:1::3")).is_some());
+    assert!(gate.enter(ip("2001:db8:0:1::3")).is_ok());
 }
 
 /// A socket of ours and the peer's end of it.
@@ -136,6 +139,8 @@ fn the_oldest_handshake_gives_way() {
     assert_eq!(shut, [true, true, true, false, false]);
     assert!(!is_shut(&good_peer));
     assert_eq!(handshakes.count(), 3);
+    let drove_out: Vec<usize> = flood.iter().map(|(one, _)| one.drove_out()).collect();
+    assert_eq!(drove_out, [0, 0, 1, 1, 1]);
     // Among equals the oldest of all.
     flood.truncate(4);
     for last in [3, 4] {
