@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ima_message::ByteSize;
 use ima_program::config::{ConfigPath, Period};
-use ima_proto::imrp::{ALPN, Limits};
+use ima_proto::imrp::ALPN;
 use ima_proto::tls::{self, Identities, IdentityToml, RootSource, ServerSide, UseError};
 use ima_proto::users::{Users, UsersError};
 use serde::Deserialize;
+
+use crate::limits::Limits;
 
 /// The file as it is written.
 #[derive(Debug, Deserialize)]
@@ -23,18 +25,13 @@ pub struct Config {
     _roots: Vec<RootSource>,
     #[serde(default, rename = "crls")]
     _crls: Vec<ConfigPath>,
-    #[serde(default = "max_connections")]
-    pub max_connections: NonZero<usize>,
-    #[serde(default = "max_connections_per_address")]
-    pub max_connections_per_address: NonZero<usize>,
-    #[serde(default = "max_size")]
-    max_size: ByteSize,
-    #[serde(default = "max_failed_logins")]
-    max_failed_logins: NonZero<usize>,
-    #[serde(default = "login_timeout")]
-    login_timeout: Timeout,
-    #[serde(default = "idle_timeout")]
-    idle_timeout: Timeout,
+    max_connections: Option<NonZero<usize>>,
+    max_connections_per_address: Option<NonZero<usize>>,
+    max_handshakes: Option<NonZero<usize>>,
+    max_size: Option<ByteSize>,
+    max_failed_logins: Option<NonZero<usize>>,
+    login_timeout: Option<Timeout>,
+    idle_timeout: Option<Timeout>,
     /// Where what is counted goes.
     pub metrics: Option<ConfigPath>,
     identity: Vec<IdentityToml>,
@@ -62,26 +59,6 @@ impl TryFrom<Period> for Timeout {
 fn listen() -> Vec<String> {
     vec!["[::]:4110".into()]
 }
-fn max_connections() -> NonZero<usize> {
-    const { NonZero::new(1000).unwrap() }
-}
-fn max_connections_per_address() -> NonZero<usize> {
-    const { NonZero::new(50).unwrap() }
-}
-/// More than any provider takes: what a user brings along comes in.
-fn max_size() -> ByteSize {
-    ByteSize(256 << 20)
-}
-fn max_failed_logins() -> NonZero<usize> {
-    const { NonZero::new(3).unwrap() }
-}
-fn login_timeout() -> Timeout {
-    Timeout(Duration::from_secs(30))
-}
-fn idle_timeout() -> Timeout {
-    Timeout(Duration::from_secs(30 * 60))
-}
-
 impl Config {
     /// TLS for our hosts, with any client.
     pub fn tls(&self, dir: &Path) -> Result<ServerSide<tls::Users>, UseError> {
@@ -94,14 +71,23 @@ impl Config {
         Users::load(&self.users.under(dir))
     }
 
-    /// What a client may do.
+    /// The limits that are set, and the others as they are.
     pub fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        let number = |set: Option<NonZero<usize>>, usual| set.map_or(usual, NonZero::get);
         Limits {
-            login: self.login_timeout.0,
-            idle: self.idle_timeout.0,
-            max_message: self.max_size.0,
-            failed_logins: u32::try_from(self.max_failed_logins.get()).unwrap_or(u32::MAX),
-            ..Limits::default()
+            connections: number(self.max_connections, usual.connections),
+            connections_per_address: number(
+                self.max_connections_per_address,
+                usual.connections_per_address,
+            ),
+            handshakes: number(self.max_handshakes, usual.handshakes),
+            failed_logins: number(self.max_failed_logins, usual.failed_logins),
+            message: self
+                .max_size
+                .map_or(usual.message, |ByteSize(octets)| octets),
+            login: self.login_timeout.map_or(usual.login, |Timeout(time)| time),
+            idle: self.idle_timeout.map_or(usual.idle, |Timeout(time)| time),
         }
     }
 }

@@ -6,9 +6,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Descriptors that a session may need at once, but for one that stores a message:
-/// it has one more for each part of that.
-pub const OF_A_SESSION: u64 = 16;
+use crate::limits::OF_A_SESSION;
 
 /// Whether a failure is that no descriptor was left, of this process or of the
 /// machine.

@@ -6,6 +6,7 @@ mod confine;
 mod counted;
 mod counts;
 mod descriptors;
+mod limits;
 mod mailbox;
 mod office;
 mod stored;
@@ -17,9 +18,10 @@ use std::process::ExitCode;
 
 use ima_program::Exit;
 use ima_program::config::{Loaded, load};
+use ima_program::descriptors::raise_limit_to;
 use ima_program::metrics::{Metrics, Publishing, TextFile};
 use ima_program::server::{self as process, Manner, stop_signal};
-use ima_proto::listen::{self, Gate, Incoming, Server};
+use ima_proto::listen::{self, Incoming, Server};
 
 use args::Args;
 use config::Config;
@@ -45,18 +47,19 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let loaded: Loaded<Config> = load(PROGRAM, args.config.as_deref())?;
     let config = &loaded.value;
     let metrics = Metrics::new(counts::PREFIX, env!("CARGO_PKG_VERSION"))?;
+    let limits = config.limits();
     let office = PostOffice::new(
         config.tls(&loaded.dir)?,
         config.users(&loaded.dir)?,
-        config.limits(),
+        limits.imrp(),
         Counts::new(&metrics)?,
     );
-    let (max, per_address) = (config.max_connections, config.max_connections_per_address);
-    let gate = Gate::new(max.get(), per_address.get());
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
+    if let Incoming::Listening(_) = incoming {
+        raise_limit_to(limits.descriptors(), "max-connections");
+    }
     confine::announce();
-    ima_program::descriptors::raise_limit();
-    let server = Server::new(office, gate, listen::Counts::new(&metrics)?);
+    let server = Server::new(office, limits.listen(), listen::Counts::new(&metrics)?);
     let file = config.metrics.as_ref().map(|file| file.under(&loaded.dir));
     let file = file.filter(|_| incoming.is_lasting()).map(TextFile::new);
     let _publishing = match file {

@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Messages of one user that may be on their way, in all sessions.
-const MAX_AT_ONCE: usize = 4;
+use crate::limits::STORES;
 
 /// The messages of all users that are on their way.
 #[derive(Clone, Default)]
@@ -22,7 +21,7 @@ impl Stores {
     pub fn begin(&self, user: &str) -> Option<OnItsWay> {
         let mut counts = self.counts();
         let count = counts.entry(user.to_owned()).or_default();
-        if *count >= MAX_AT_ONCE {
+        if *count >= STORES {
             return None;
         }
         *count += 1;
@@ -57,7 +56,7 @@ mod tests {
     #[test]
     fn each_user_has_a_number_of_their_own() {
         let stores = Stores::default();
-        let mut some: Vec<OnItsWay> = (0..MAX_AT_ONCE)
+        let mut some: Vec<OnItsWay> = (0..STORES)
             .map(|_| stores.begin("bob@b.test").unwrap())
             .collect();
         assert!(stores.begin("bob@b.test").is_none());

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ima_message::{ByteSize, Hostpart};
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::handlers::{Group, OwnCommands, default_check, default_handler, default_stream};
-use ima_proto::imdp::Limits;
 use ima_proto::tls::{Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts};
 use serde::Deserialize;
+
+use crate::limits::Limits;
 
 /// The file as it is written.
 #[derive(Debug, Deserialize)]
@@ -28,18 +28,15 @@ pub struct Config {
     stream: Option<Vec<String>>,
     check: Option<Vec<String>>,
     handler: Option<Vec<String>>,
-    #[serde(default = "max_size")]
-    max_size: ByteSize,
-    #[serde(default = "max_connections")]
-    pub max_connections: NonZero<usize>,
-    #[serde(default = "max_connections_per_address")]
-    pub max_connections_per_address: NonZero<usize>,
-    #[serde(default = "max_messages")]
-    max_messages_per_connection: u64,
-    #[serde(default = "idle_timeout")]
-    idle_timeout: Period,
-    #[serde(default = "message_timeout")]
-    message_timeout: Period,
+    max_size: Option<ByteSize>,
+    max_connections: Option<NonZero<usize>>,
+    max_connections_per_address: Option<NonZero<usize>>,
+    max_connections_per_domain: Option<NonZero<usize>>,
+    max_handshakes: Option<NonZero<usize>>,
+    max_handlers: Option<NonZero<usize>>,
+    max_messages_per_connection: Option<u64>,
+    idle_timeout: Option<Period>,
+    message_timeout: Option<Period>,
     #[serde(default, rename = "redirect-networks")]
     _redirect_networks: Vec<Network>,
     #[serde(default = "yes", rename = "require-author-signature")]
@@ -80,24 +77,6 @@ impl TryFrom<String> for Network {
 fn listen() -> Vec<String> {
     vec!["[::]:4025".into()]
 }
-fn max_size() -> ByteSize {
-    ByteSize(64 << 20)
-}
-fn max_connections() -> NonZero<usize> {
-    const { NonZero::new(1000).unwrap() }
-}
-fn max_connections_per_address() -> NonZero<usize> {
-    const { NonZero::new(50).unwrap() }
-}
-fn max_messages() -> u64 {
-    1000
-}
-fn idle_timeout() -> Period {
-    Period(Duration::from_secs(60))
-}
-fn message_timeout() -> Period {
-    Period(Duration::from_secs(600))
-}
 fn yes() -> bool {
     true
 }
@@ -118,14 +97,29 @@ impl Config {
         Ok((identities, verifier))
     }
 
-    /// What a sender may do.
+    /// The limits that are set, and the others as they are.
     pub fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        let number = |set: Option<NonZero<usize>>, usual| set.map_or(usual, NonZero::get);
         Limits {
-            data: self.max_size.0,
-            idle: self.idle_timeout.0,
-            message: self.message_timeout.0,
-            messages: self.max_messages_per_connection,
-            ..Limits::default()
+            connections: number(self.max_connections, usual.connections),
+            connections_per_address: number(
+                self.max_connections_per_address,
+                usual.connections_per_address,
+            ),
+            connections_per_domain: number(
+                self.max_connections_per_domain,
+                usual.connections_per_domain,
+            ),
+            handshakes: number(self.max_handshakes, usual.handshakes),
+            handlers: number(self.max_handlers, usual.handlers),
+            data: self.max_size.map_or(usual.data, |ByteSize(octets)| octets),
+            messages: self.max_messages_per_connection.unwrap_or(usual.messages),
+            idle: self.idle_timeout.map_or(usual.idle, |Period(time)| time),
+            message: self
+                .message_timeout
+                .map_or(usual.message, |Period(time)| time),
+            ..usual
         }
     }
 

@@ -5,6 +5,7 @@
 mod args;
 mod config;
 mod counts;
+mod limits;
 mod monitor;
 mod network;
 mod server;

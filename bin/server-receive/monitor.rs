@@ -6,10 +6,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use ima_program::config::{Loaded, load};
+use ima_program::descriptors::raise_limit_to;
 use ima_program::metrics::{TextFile, Texts};
 use ima_program::monitor::{Network, serve};
 use ima_program::server::stop_signal;
-use ima_program::{Exit, descriptors, log};
+use ima_program::{Exit, log};
 use ima_proto::handlers::CommandService;
 use ima_proto::listen::Incoming;
 use ima_proto::tls::Keys;
@@ -23,8 +24,6 @@ use crate::network::{Plan, Sockets};
 const KEY_SOCKETS: usize = 4;
 /// Commands that are started, or ended, at once.
 const COMMAND_SOCKETS: usize = 4;
-/// Commands that end, beyond those at work.
-const ENDING: usize = 1024;
 
 /// Starts the network process, and does for it what it cannot do, until its end.
 pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
@@ -34,7 +33,11 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let (commands, is_staying) = Config::commands(&loaded)?;
     let (identities, verifier) = config.tls(&loaded.dir)?;
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
-    descriptors::raise_limit();
+    let limits = config.limits();
+    if incoming.is_lasting() {
+        // The network process inherits it.
+        raise_limit_to(limits.descriptors(), "max-connections and max-handlers");
+    }
     // Before a thread begins: it is this one that the network process ends with.
     let network = Network::start()?;
     match &incoming {
@@ -46,8 +49,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
         Incoming::One(..) => identities.warn_now(false),
     }
     let keys = Arc::new(Keys::new(identities, Some(verifier)));
-    let most = config.max_connections.get().saturating_add(ENDING);
-    let commands = Arc::new(CommandService::new(commands, most));
+    let commands = Arc::new(CommandService::new(commands, limits.children()));
     let key_sockets = serve(&keys, KEY_SOCKETS, network.killer())?;
     let command_sockets = serve(&commands, COMMAND_SOCKETS, network.killer())?;
     let text_sockets = match &config.metrics {
@@ -59,9 +61,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     };
     let listening = incoming.sockets();
     let plan = Plan {
-        limits: config.limits(),
-        max_connections: config.max_connections,
-        max_connections_per_address: config.max_connections_per_address,
+        limits,
         is_staying,
         sockets: Sockets {
             listening: listening.len(),

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 
 use ima_program::{Exit, log};
 use ima_proto::handlers::{Handlers, Stream};
-use ima_proto::imdp::{End, Limits, Receiver};
+use ima_proto::imdp::{self, End, Receiver};
 use ima_proto::listen::{Connection, Protocol};
 use ima_proto::tls::{self, PeerInfo, Secure, ServerSide, TlsError};
 
 use crate::counts::Counts;
+use crate::limits::Limits;
 use crate::service::Session;
 use crate::strangers::Strangers;
 
@@ -26,18 +27,18 @@ pub enum Behind {
 pub struct Receiving {
     pub tls: ServerSide,
     pub behind: Behind,
-    pub limits: Limits,
+    pub limits: imdp::Limits,
     pub strangers: Strangers,
     pub counts: Counts,
 }
 
 impl Receiving {
-    pub fn new(tls: ServerSide, behind: Behind, limits: Limits, counts: Counts) -> Self {
+    pub fn new(tls: ServerSide, behind: Behind, limits: &Limits, counts: Counts) -> Self {
         Self {
             tls,
             behind,
-            limits,
-            strangers: Strangers::default(),
+            limits: limits.imdp(),
+            strangers: Strangers::new(limits.unknown_recipients),
             counts,
         }
     }
@@ -45,6 +46,10 @@ impl Receiving {
 
 impl Protocol for Receiving {
     type Peer = PeerInfo;
+
+    fn domain(peer: &PeerInfo) -> Option<&str> {
+        Some(peer.names.domain())
+    }
 
     fn shake_hands(&self, socket: Arc<TcpStream>) -> Result<(Secure, PeerInfo), TlsError> {
         tls::accept(socket, &self.tls)

@@ -4,31 +4,41 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many NORECIPIENT a domain may draw within [`SPAN`].
-const MOST: usize = 20;
+/// Within which they are counted.
 const SPAN: Duration = Duration::from_secs(3600);
 /// So many domains are remembered at most.
 const DOMAINS: usize = 10_000;
 
 /// Counts the NORECIPIENT that each peer domain drew within an hour, so that
 /// nobody can list our users.
-#[derive(Debug, Default)]
-pub struct Strangers(Mutex<HashMap<String, VecDeque<Instant>>>);
+#[derive(Debug)]
+pub struct Strangers {
+    most: usize,
+    drawn: Mutex<HashMap<String, VecDeque<Instant>>>,
+}
 
 impl Strangers {
+    /// A domain may draw `most` of them within an hour.
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            drawn: Mutex::default(),
+        }
+    }
+
     /// Whether a domain has drawn too many.
     pub fn is_over(&self, domain: &str, now: Instant) -> bool {
-        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(times) = drawn.get_mut(domain) else {
             return false;
         };
         forget(times, now);
-        times.len() >= MOST
+        times.len() >= self.most
     }
 
     /// A domain drew one more.
     pub fn count(&self, domain: &str, now: Instant) {
-        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         if drawn.len() >= DOMAINS {
             drawn.retain(|_, times| {
                 forget(times, now);
@@ -42,7 +52,7 @@ impl Strangers {
         }
         let times = drawn.entry(domain.to_owned()).or_default();
         times.push_back(now);
-        if times.len() > MOST {
+        if times.len() > self.most {
             times.pop_front();
         }
     }
@@ -61,9 +71,11 @@ fn forget(times: &mut VecDeque<Instant>, now: Instant) {
 mod tests {
     use super::*;
 
+    const MOST: usize = 20;
+
     #[test]
     fn twenty_within_an_hour_are_too_many() {
-        let strangers = Strangers::default();
+        let strangers = Strangers::new(MOST);
         let (a, b) = ("a.test", "b.test");
         let start = Instant::now();
         for i in 0..30 {

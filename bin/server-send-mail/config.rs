@@ -7,7 +7,7 @@ use std::time::Duration;
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::dial::{Dialler, Dns, Hosts, Service};
-use ima_proto::handlers::{Group, Handlers, OwnCommands, default_check, default_handler};
+use ima_proto::handlers::{Group, Handlers, OwnCommands, Places, default_check, default_handler};
 use ima_proto::imdp::{ALPN, Times};
 use ima_proto::tls::{
     ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
@@ -94,6 +94,7 @@ impl Office {
                     group: Group::Ours,
                 }),
                 abandoned: Arc::default(),
+                places: Places::unlimited(),
             },
         })
     }

@@ -4,6 +4,7 @@ mod changing;
 mod deaf;
 mod documents;
 mod faults;
+mod full;
 mod guessing;
 mod lasting;
 mod limits;

@@ -4,6 +4,7 @@ mod commands;
 mod crowds;
 mod cuts;
 mod deaf;
+mod full;
 mod handlers;
 mod lasting;
 mod limits;

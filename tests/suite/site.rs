@@ -338,6 +338,23 @@ pub fn letter_with(recipients: &[&str], text: &str, options: &[&str]) -> Vec<u8>
     output.stdout
 }
 
+/// A letter whose header block takes as much memory as one can: nearly as many octets,
+/// fields and addresses as there may be, each of them kept in two forms.
+pub fn large_letter() -> Vec<u8> {
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let text = String::from_utf8(letter).expect("UTF-8");
+    let to = |number: usize| format!("to: {number}\u{e9}@b\u{fc}cher.test {number:0>20}\n");
+    let deliver = |number: usize| format!("deliver: {number}\u{e9}@b\u{fc}cher.test\n");
+    let tos: String = (0..9_990).map(to).collect();
+    let delivers: String = (0..9_990).map(deliver).collect();
+    let text = text.replace(
+        "to: bob@b.test\n",
+        &format!("to: bob@b.test\n{tos}{delivers}"),
+    );
+    assert!(text.len() < 1_040_384, "{}", text.len());
+    text.into_bytes()
+}
+
 /// A message without the transport lines that others add or take away.
 pub fn letter_octets(message: &[u8]) -> Vec<u8> {
     let mut rest = message;

@@ -10,16 +10,12 @@ use ima_program::report::chain;
 use ima_proto::imrp::{self, Act, Fault, Outcome};
 
 use super::{Mailbox, log_fault};
+use crate::limits::{FOLDERS, REMOVALS};
 
-/// Folders of a mailbox up to which a user may make more.
-const MAX_FOLDERS: usize = 1000;
 /// Octets of a journal from which on it is looked at, and by which it grows, whoever
 /// writes it, until a session looks at it again: no quota counts them. What its
 /// messages need, with 100 flags each, stays in it.
 const LOOK_EVERY: u64 = 16 << 20;
-/// Messages of a mailbox that may be known to be gone, for 10 days each, while users
-/// store more.
-const MAX_REMOVALS: u64 = 250_000;
 /// Messages that a session takes out of folders until those are counted again.
 const COUNT_EVERY: u64 = 1000;
 
@@ -45,7 +41,7 @@ impl Default for Removals {
     /// They are to be counted first of all.
     fn default() -> Self {
         Self {
-            most: MAX_REMOVALS,
+            most: REMOVALS,
             since: COUNT_EVERY,
             are_many: false,
         }
@@ -238,9 +234,9 @@ impl Mailbox {
         if names.contains(name) {
             return Ok(refused("there is a folder of this name"));
         }
-        if names.len() >= MAX_FOLDERS {
+        if names.len() >= FOLDERS {
             return Ok(refused(format!(
-                "a mailbox has at most {MAX_FOLDERS} folders here"
+                "a mailbox has at most {FOLDERS} folders here"
             )));
         }
         match self.mailbox.create_folder(name) {
@@ -272,7 +268,7 @@ impl Mailbox {
     fn open_to_change(&mut self, name: &FolderName) -> Result<Option<Folder>, Fault> {
         self.current = None;
         // As many as there can be, and more only where others remove them.
-        if self.changed.len() > MAX_FOLDERS {
+        if self.changed.len() > FOLDERS {
             self.tidy_up();
         }
         self.find(name)

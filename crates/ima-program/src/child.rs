@@ -56,6 +56,9 @@ use watched::{CHUNK, Watched};
 /// the next one is started.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// So many of those may be there. Then no further one is started.
+pub const MOST_LEFT: usize = 64;
+
 /// Octets of output that count, in the handler contract.
 const MAX_OUTPUT: usize = 1 << 20;
 
@@ -116,6 +119,11 @@ pub enum ChildError {
     /// The list in the configuration is empty.
     #[error("a command is empty: name at least a program, [\"program\", \"argument\"]")]
     Empty,
+    /// Too many that were killed are not gone.
+    #[error(
+        "{MOST_LEFT} commands that were killed are still there: they hang in the kernel, perhaps at a disk or a file server that does not answer"
+    )]
+    Stuck,
     /// There is no such program.
     #[error(transparent)]
     Locate(#[from] LocateError),
@@ -180,7 +188,9 @@ impl Command {
         self,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Started, ChildError> {
-        left::reap();
+        if left::reap() >= MOST_LEFT {
+            return Err(ChildError::Stuck);
+        }
         let (program, arguments) = self.argv.split_first().ok_or(ChildError::Empty)?;
         let program = locate(program, &self.config_dir)?;
         let failed = |source: io::Error| ChildError::Start {

@@ -6,6 +6,7 @@
 mod commands;
 mod exchange;
 mod kept;
+mod places;
 mod remote;
 mod stream;
 
@@ -23,10 +24,12 @@ use ima_program::{Exit, log};
 pub use commands::{Commands, Each, OwnCommands};
 pub use exchange::Exchange;
 pub use ima_program::child::Group;
+pub use places::{PATIENCE, Place, Places};
 pub use remote::{CommandReply, CommandRequest, CommandService, RemoteCommands};
 pub use stream::{Stream, default_stream};
 
 use crate::imdp::{DataAnswer, Drop, HeadersAnswer, Keyword, Outcome, Say};
+use places::BUSY;
 
 /// How long `check` may take; then it is killed and counts as unfinished.
 pub const CHECK_TIME: Duration = Duration::from_secs(25);
@@ -66,6 +69,8 @@ pub struct Handlers {
     pub commands: Arc<dyn Commands>,
     /// Once it is set, what runs is killed, and counts as unfinished.
     pub abandoned: Arc<AtomicBool>,
+    /// How many may run at once.
+    pub places: Places,
 }
 
 impl Handlers {
@@ -82,6 +87,9 @@ impl Handlers {
                 .field("error", ima_program::report::chain(error))
                 .emit();
             Ok(HeadersAnswer::Defer(DEFER, A_FAULT.into()))
+        };
+        let Some(_place) = self.places.take() else {
+            return Ok(too_many(header));
         };
         let spooled = self.message_file(header).and_then(SpoolWriter::finish);
         let stdin = match spooled {
@@ -147,6 +155,11 @@ impl Handlers {
         deadline: Instant,
         say: &mut dyn Say,
     ) -> Outcome {
+        let Some(_place) = self.places.take() else {
+            log_too_many(header);
+            say.line(BUSY.1);
+            return Ok(DataAnswer::Partial);
+        };
         let mut running = match self.commands.run(Each::Handler, header, message) {
             Ok(started) => Running::new(started, Limits::until(deadline)),
             Err(error) => {
@@ -206,5 +219,17 @@ fn not_supported(header: &HeaderBlock, answer: &HeadersAnswer) {
     log::warn("check-answer-not-supported")
         .field("digest", header.digest())
         .field("answer", answer)
+        .emit();
+}
+
+/// The answer to a header block for which no handler may be started.
+fn too_many(header: &HeaderBlock) -> HeadersAnswer {
+    log_too_many(header);
+    HeadersAnswer::Defer(BUSY.0, BUSY.1.into())
+}
+
+fn log_too_many(header: &HeaderBlock) {
+    log::warn("too-many-handlers")
+        .field("digest", header.digest())
         .emit();
 }

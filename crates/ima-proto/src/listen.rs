@@ -6,6 +6,7 @@ mod counts;
 mod entrance;
 mod gate;
 mod handshakes;
+mod limits;
 mod server;
 
 use std::io::{self, ErrorKind};
@@ -24,6 +25,7 @@ pub use counts::Counts;
 pub(crate) use gate::block;
 pub use gate::{Full, Gate, Pass};
 pub use handshakes::{Handshake, Handshakes};
+pub use limits::{FINISH, Limits, STACK};
 pub use server::{Protocol, Server};
 
 /// How long nothing is accepted after the system had nothing left to do it with.

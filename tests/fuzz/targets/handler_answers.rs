@@ -11,7 +11,7 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use ima_message::{Digester, HeaderBlock, Received, text};
-use ima_proto::handlers::Stream;
+use ima_proto::handlers::{Places, Stream};
 use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, Say};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +28,7 @@ thread_local! {
     static STREAM: Stream = {
         let program = env::current_exe().expect("a program");
         let program = program.to_str().expect("UTF-8").to_owned();
-        Stream::new(&[program, HANDLER.to_owned()], Path::new("/"))
+        Stream::new(&[program, HANDLER.to_owned()], Path::new("/"), Places::unlimited())
     };
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Place, bob};
-use crate::peer::crowd::{among_dribblers, among_silent_peers};
+use crate::peer::crowd::{among_dribblers, among_silent_peers, among_slow_and_silent_peers};
 use crate::peer::{Caller, Ending, connect_from};
 use crate::post::PASSWORD;
 use crate::site::{code, stderr, wait_until};
@@ -141,6 +141,7 @@ fn a_limit_of_nothing_is_refused_where_it_stands() {
     for (key, value, says) in [
         ("max-connections", "0", "1 or more"),
         ("max-connections-per-address", "0", "1 or more"),
+        ("max-handshakes", "0", "1 or more"),
         ("max-failed-logins", "0", "1 or more"),
         ("login-timeout", "\"0s\"", "a time of 0"),
         ("idle-timeout", "\"0ms\"", "a time of 0"),
@@ -173,5 +174,17 @@ fn those_that_speak_an_octet_now_and_then_leave_a_good_one_served() {
         let socket = connect_from(source, server.address);
         let mut caller = Caller::over(socket, Some(&place.bob)).unwrap();
         assert_eq!(caller.log_in_by_certificate("bob@b.test"), "OK");
+    });
+}
+
+#[test]
+fn a_good_one_among_slow_and_silent_ones_is_served_at_once() {
+    let place = Place::new();
+    let server = place.b.start_office();
+    among_slow_and_silent_peers(server.address, |_, source| {
+        let socket = connect_from(source, server.address);
+        let mut caller = Caller::over(socket, Some(&place.bob)).unwrap();
+        assert_eq!(caller.log_in_by_certificate("bob@b.test"), "OK");
+        assert_eq!(caller.lines("FOLDERS").len(), 2);
     });
 }

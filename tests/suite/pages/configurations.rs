@@ -99,6 +99,37 @@ fn each_key_stands_in_the_page_and_in_the_example_with_one_default() {
     }
 }
 
+/// What the section LIMITS of a server says of each limit that has a key: its
+/// default.
+fn limits_of_page(page: &str) -> BTreeMap<String, String> {
+    let text = section(page, "LIMITS").expect("LIMITS");
+    let rows = text.lines().filter_map(|line| line.strip_prefix(".It "));
+    rows.filter_map(|row| {
+        let cells: Vec<&str> = row.split(" Ta ").collect();
+        let [_, key, default, _] = cells[..] else {
+            panic!("{page}: {row}");
+        };
+        let key = key.strip_prefix("Ic ")?;
+        Some((key.to_owned(), default.replace(' ', "").replace("min", "m")))
+    })
+    .collect()
+}
+
+#[test]
+fn each_key_of_a_limit_stands_among_the_limits_with_its_default() {
+    for name in ["server-receive", "server-post-office"] {
+        let limits = limits_of_page(&format!("{name}.8"));
+        let keys = keys_of_page(&format!("{name}.toml.5"));
+        let is_limit = |key: &str| key.starts_with("max-") || key.ends_with("-timeout");
+        let wanted = keys
+            .into_iter()
+            .filter(|(key, _)| is_limit(key))
+            .map(|(key, default)| (key, default.trim_matches('"').to_owned()));
+        assert_eq!(limits, wanted.collect(), "{name}");
+        assert!(limits.len() >= 7);
+    }
+}
+
 /// The example as it stands, but for where things lie, in b.test's folder.
 fn installed(host: &Host, name: &str) -> PathBuf {
     let dir = host.dir.display().to_string();

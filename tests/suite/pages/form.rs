@@ -99,10 +99,11 @@ fn every_program_has_a_page_with_the_options_of_its_help() {
 
 #[test]
 fn every_page_has_its_sections_in_their_order() {
-    const ORDER: [&str; 11] = [
+    const ORDER: [&str; 12] = [
         "NAME",
         "SYNOPSIS",
         "DESCRIPTION",
+        "LIMITS",
         "METRICS",
         "ENVIRONMENT",
         "FILES",

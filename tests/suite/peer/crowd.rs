@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 
-use super::client_config;
+use super::{client_config, connect_from};
 use crate::process::raise_descriptors;
 use crate::site::PATIENCE;
 
@@ -123,6 +123,56 @@ pub fn among_dribblers(server: SocketAddr, is_served: impl Fn(IpAddr)) {
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!("{crowd} slow connections: served within {median:?}, {worst:?} at the most");
     assert!(worst < MOST, "{worst:?}");
+}
+
+/// Serves a good client again and again, each time on a connection of its own, beside
+/// clients that begin a handshake, an octet every 10 s, and twice as many that never
+/// speak and come from many addresses. `EMEMO_CROWD` says how many the former are, or
+/// else they are 150; with it, it is a measurement, on a machine that does nothing
+/// else: for half a minute, and 99 of 100 within a second. `is_served` has the number
+/// of the delivery, and the client's address.
+#[allow(
+    clippy::print_stdout,
+    reason = "how long it took is worth knowing, on machines of all kinds"
+)]
+pub fn among_slow_and_silent_peers(server: SocketAddr, is_served: impl Fn(usize, IpAddr)) {
+    let room = usize::try_from(raise_descriptors().saturating_sub(1500)).unwrap();
+    let asked = std::env::var("EMEMO_CROWD").ok();
+    let slow = asked.as_ref().map_or(150, |text| text.parse().unwrap());
+    let slow = slow.min(room / 3);
+    let (deliveries, time, most) = match asked {
+        Some(_) => (500, Duration::from_secs(30), Duration::from_secs(1)),
+        None => (50, Duration::ZERO, MOST),
+    };
+    let dribblers = Dribblers::at(server, slow, Duration::from_secs(10));
+    let silent: Vec<TcpStream> = (0..2 * slow)
+        .map(|number| {
+            connect_from(
+                [127, 0, 3, u8::try_from(number % 250).unwrap()].into(),
+                server,
+            )
+        })
+        .collect();
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < deliveries || begin.elapsed() < time {
+        let begin = Instant::now();
+        is_served(times.len(), [127, 0, 0, 2].into());
+        times.push(begin.elapsed());
+    }
+    drop((dribblers, silent));
+    times.sort();
+    let at = |hundredths: usize| times[(times.len() - 1) * hundredths / 100];
+    println!(
+        "{slow} slow and {} silent connections, {} deliveries: p50 {:?}, p90 {:?}, p99 {:?}, at most {:?}",
+        2 * slow,
+        times.len(),
+        at(50),
+        at(90),
+        at(99),
+        at(100),
+    );
+    assert!(at(99) < most, "{:?}", at(99));
 }
 
 /// Who says nothing, stops in the middle, or says an octet now and then has ten

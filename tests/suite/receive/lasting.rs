@@ -43,7 +43,7 @@ fn two_hundred_messages_leave_nothing_behind() {
 )]
 fn thousands_leave_nothing_behind(place: &Place) {
     let messages = std::env::var("EMEMO_MESSAGES").map_or(2000, |text| text.parse().unwrap());
-    let first = messages / 5;
+    let first = (messages / 5).min(1000);
     let server = place.b.start();
     let letter = letter(&["bob@b.test"], &"x".repeat(2000));
     let mut lasting = place.dial(&server);
@@ -78,7 +78,12 @@ fn thousands_leave_nothing_behind(place: &Place) {
     }
     wait_until("one connection", || threads(&server.child) <= working);
     let now = kib(server.child.id(), "VmRSS");
-    println!("{resident} KiB after {first} messages, {now} KiB after {messages}");
+    println!(
+        "{resident} KiB and {open} descriptors after {first} messages, {now} KiB, {} descriptors, {} threads and {} children after {messages}",
+        descriptors(&server.child),
+        threads(&server.child),
+        commands(&server),
+    );
     assert!(
         now <= (resident + 1024).max(resident * 105 / 100),
         "{resident}, {now} KiB"
@@ -94,10 +99,7 @@ fn thousands_of_messages_leave_nothing_behind() {
 
 #[test]
 fn thousands_of_messages_to_one_that_stays_leave_nothing_behind() {
-    thousands_leave_nothing_behind(&Place::staying(
-        "while read -r word octets; do head -c $octets >/dev/null; \
-         [ $word = DATA ] && echo OK || echo ACCEPT; done",
-    ));
+    thousands_leave_nothing_behind(&Place::new());
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 
 use super::Place;
-use crate::peer::crowd::{among_dribblers, among_silent_peers, handshakes_have_ten_seconds};
+use crate::peer::crowd::{
+    among_dribblers, among_silent_peers, among_slow_and_silent_peers, handshakes_have_ten_seconds,
+};
 use crate::peer::{Ending, Identity, Peer};
 use crate::process::{pid, raise_descriptors, starved};
 use crate::site::{letter, wait_until};
@@ -148,6 +150,20 @@ fn those_that_speak_an_octet_now_and_then_leave_a_good_one_served() {
         let mut peer = Peer::dial_from(source, server.address, &place.a);
         assert_eq!(peer.deliver(&letter), "OK");
     });
+}
+
+#[test]
+fn a_good_one_among_slow_and_silent_ones_is_served_at_once() {
+    let place = Place::new();
+    let server = place.b.start();
+    let text = String::from_utf8(letter(&["bob@b.test"], "Hello\n")).unwrap();
+    among_slow_and_silent_peers(server.address, |number, source| {
+        let subject = format!("subject: Letter {number}");
+        let letter = text.replace("subject: Lunch?", &subject).into_bytes();
+        let mut peer = Peer::dial_from(source, server.address, &place.a);
+        assert_eq!(peer.deliver(&letter), "OK");
+    });
+    assert!(place.b.messages("bob").len() >= 50);
 }
 
 #[test]

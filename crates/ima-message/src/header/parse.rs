@@ -7,7 +7,9 @@ use super::{Essentials, Field, HeaderBlock, HeaderError, Line, Rule};
 use crate::address::{Address, Mailbox};
 use crate::date::DateTime;
 use crate::id::MessageId;
-use crate::limits::{MAX_ADDRESSES, MAX_BLOCK, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES};
+use crate::limits::{
+    MAX_ADDRESSES, MAX_BLOCK, MAX_FIELDS, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES,
+};
 use crate::part::Part;
 use crate::received::Received;
 use crate::signature::Signature;
@@ -52,6 +54,9 @@ impl HeaderBlock {
                     });
                 }
                 return reading.finish(block, number);
+            }
+            if number > MAX_FIELDS {
+                return Err(at((1, Rule::ManyFields)));
             }
             let field = if number == 1 {
                 if content != "ima: 1" {
@@ -238,7 +243,7 @@ impl Reading {
     }
 
     /// What can be said only when the whole block was seen.
-    fn finish(self, block: &str, last_line: usize) -> Result<HeaderBlock, HeaderError> {
+    fn finish(mut self, block: &str, last_line: usize) -> Result<HeaderBlock, HeaderError> {
         let missing = |rule| HeaderError {
             line: last_line,
             column: 1,
@@ -269,6 +274,8 @@ impl Reading {
                 rule: Rule::SizeSum(sum),
             });
         }
+        // It may be kept for long.
+        self.lines.shrink_to_fit();
         let header = HeaderBlock {
             octets: block.into(),
             lines: self.lines,

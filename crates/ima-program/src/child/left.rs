@@ -15,7 +15,9 @@ pub(super) fn leave(child: Child) {
     lock().push(child);
 }
 
-/// Reaps those that are gone by now.
-pub(super) fn reap() {
-    lock().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+/// Reaps those that are gone by now; gives how many are not.
+pub(super) fn reap() -> usize {
+    let mut left = lock();
+    left.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    left.len()
 }

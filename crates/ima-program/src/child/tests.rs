@@ -448,6 +448,32 @@ fn who_could_not_be_killed_is_reaped_later() {
     assert!(is_reaped(&pid));
 }
 
+/// Each that hangs at a disk would have been followed by another, without end.
+#[test]
+fn where_many_could_not_be_killed_no_other_is_started() {
+    if !alone("where_many_could_not_be_killed_no_other_is_started") {
+        return;
+    }
+    let mut pids = Vec::new();
+    for number in 0..super::MOST_LEFT {
+        assert_eq!(run("exit 0").1, Done, "{number}");
+        let child = process::Command::new("/bin/sleep").arg("1000").spawn();
+        let child = child.unwrap();
+        pids.push(Pid::from_child(&child));
+        super::left::leave(child);
+    }
+    let error = sh("exit 0").start(within(LONG)).unwrap_err();
+    assert!(matches!(error, ChildError::Stuck), "{error}");
+    let pid = pids[0];
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    assert!(is_ready(&pidfd));
+    assert_eq!(run("exit 0").1, Done);
+    for pid in pids.into_iter().skip(1) {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
 #[test]
 fn what_cannot_be_started_is_named() {
     let fails = |argv: &[&str]| command(argv).start(within(LONG)).unwrap_err();

@@ -8,7 +8,7 @@ use super::stream::{Fault, Talk};
 use crate::imdp::{Command, DataAnswer, Drop, Outcome, Say};
 
 /// Octets that are given at once: what a pipe takes.
-const HOLD: usize = 64 << 10;
+pub(super) const HOLD: usize = 64 << 10;
 
 /// Takes the data of one message and passes them on as they come, but for the
 /// last of them: [`Exchange::deliver`] is told when they are all there and right.

@@ -2,9 +2,11 @@
 //!
 //! A message gets the one that was used last. Where none is free and [`FEW`] are
 //! at work, it waits a moment for one of them, since they are bound by the same
-//! disk, and only then has another started. Those that nobody needs end in order,
-//! and so does each after [`MESSAGES`] messages, whatever it may have piled up.
+//! disk, and only then has another started, where there is a place for it; those
+//! that rest and those that end have one, too. Processes that nobody needs end in
+//! order, and so does each after [`MESSAGES`] messages, whatever it may have piled up.
 
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use ima_program::child::{ChildError, Event, Lasting};
 use ima_program::{Exit, log};
 
 use super::commands::Commands;
+use super::places::{PATIENCE as FOR_A_PLACE, Place, Places};
 
 /// So many may rest, and so many are at work before a message waits for one.
 const FEW: usize = 12;
@@ -24,8 +27,6 @@ const IDLE: Duration = Duration::from_secs(60);
 const MESSAGES: u32 = 1000;
 /// How long one may take to end in order. Then it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
-/// So many may be about to end. What is more is killed.
-const MOST_ENDING: usize = 1000;
 /// The room in octets that one keeps for what it is given next.
 const ROOM: usize = 8 << 10;
 /// How often those at rest are looked after.
@@ -37,6 +38,7 @@ const STACK: usize = 128 << 10;
 #[derive(Debug)]
 pub(super) struct Kept {
     commands: Arc<dyn Commands>,
+    places: Places,
     state: Mutex<State>,
     /// One more is free.
     freed: Condvar,
@@ -64,6 +66,8 @@ struct Rested {
     process: Lasting,
     messages: u32,
     held: Vec<u8>,
+    /// Dropped after the process.
+    place: Place,
 }
 
 /// A process at work for a message. Dropped, it is killed.
@@ -74,14 +78,25 @@ pub(super) struct Attendant {
     pub(super) messages: u32,
     /// What it is to be given next; between two messages only room.
     pub(super) held: Vec<u8>,
+    /// Dropped after the process, and before whoever waits for it is woken.
     place: Place,
+    work: Work,
 }
 
-/// The right to be at work.
+/// Why no process can be had.
 #[derive(Debug)]
-struct Place(Arc<Kept>);
+pub(super) enum Unavailable {
+    /// All places were taken for as long as a message waits.
+    Busy,
+    /// None can be started.
+    Failed(ChildError),
+}
 
-impl Drop for Place {
+/// One is at work.
+#[derive(Debug)]
+struct Work(Arc<Kept>);
+
+impl Drop for Work {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.at_work = state.at_work.saturating_sub(1);
@@ -94,9 +109,10 @@ impl Drop for Place {
 }
 
 impl Kept {
-    pub(super) fn new(commands: Arc<dyn Commands>) -> Self {
+    pub(super) fn new(commands: Arc<dyn Commands>, places: Places) -> Self {
         Self {
             commands,
+            places,
             state: Mutex::default(),
             freed: Condvar::new(),
             changed: Condvar::new(),
@@ -110,53 +126,70 @@ impl Kept {
     /// One for a message: one that rests, else a new one.
     ///
     /// # Errors
-    /// As for [`Lasting::start`].
-    pub(super) fn take(self: &Arc<Self>) -> Result<Attendant, ChildError> {
-        let mut begin = None;
+    /// [`Unavailable`].
+    pub(super) fn take(self: &Arc<Self>) -> Result<Attendant, Unavailable> {
+        let begin = Instant::now();
+        let mut has_waited = false;
         let mut state = self.state();
         loop {
-            if let Some((_, rested)) = state.idle.pop() {
+            // Those that wait come first.
+            let may_take = has_waited || state.idle.len() > state.waiting;
+            if may_take && let Some((_, rested)) = state.idle.pop() {
                 state.at_work = state.at_work.saturating_add(1);
                 drop(state);
-                let place = Place(Arc::clone(self));
                 let mut attendant = Attendant {
                     process: rested.process,
                     messages: rested.messages,
                     held: rested.held,
-                    place,
+                    place: rested.place,
+                    work: Work(Arc::clone(self)),
                 };
                 if !attendant.process.has_spoken() {
                     return Ok(attendant);
                 }
-                let Attendant { process, place, .. } = attendant;
-                dismiss(process);
-                drop(place);
+                dismiss(attendant.process, GRACE);
+                drop((attendant.place, attendant.work));
                 state = self.state();
                 continue;
             }
-            let waited = begin.get_or_insert_with(Instant::now).elapsed();
-            let left = PATIENCE.saturating_sub(waited);
-            if state.at_work < FEW || state.is_over || left.is_zero() {
-                break;
+            let waited = begin.elapsed();
+            let is_due = state.at_work < FEW || state.is_over || waited >= PATIENCE;
+            let place = is_due.then(|| self.places.try_take()).flatten();
+            if let Some(place) = place {
+                drop(state);
+                return self.start_in(place).map_err(Unavailable::Failed);
             }
+            let left = match is_due {
+                true => FOR_A_PLACE.saturating_sub(waited).min(LOOK),
+                false => PATIENCE.saturating_sub(waited),
+            };
+            if left.is_zero() {
+                return Err(Unavailable::Busy);
+            }
+            has_waited = true;
             state.waiting = state.waiting.saturating_add(1);
             let waited = self.freed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.waiting = state.waiting.saturating_sub(1);
         }
-        drop(state);
-        self.start()
     }
 
-    /// A new one.
+    /// A new one, or where there is no place for it any that can be had.
     ///
     /// # Errors
-    /// As for [`Lasting::start`].
-    pub(super) fn start(self: &Arc<Self>) -> Result<Attendant, ChildError> {
+    /// As for [`Kept::take`].
+    pub(super) fn start(self: &Arc<Self>) -> Result<Attendant, Unavailable> {
+        match self.places.try_take() {
+            Some(place) => self.start_in(place).map_err(Unavailable::Failed),
+            None => self.take(),
+        }
+    }
+
+    fn start_in(self: &Arc<Self>, place: Place) -> Result<Attendant, ChildError> {
         let mut state = self.state();
         state.at_work = state.at_work.saturating_add(1);
         drop(state);
-        let place = Place(Arc::clone(self));
+        let work = Work(Arc::clone(self));
         let (started, input) = self.commands.stay()?;
         let process = Lasting::new(started, input);
         log::info("handler-started")
@@ -169,6 +202,7 @@ impl Kept {
             messages: 0,
             held: Vec::new(),
             place,
+            work,
         })
     }
 
@@ -179,9 +213,11 @@ impl Kept {
             messages,
             mut held,
             place,
+            work,
         } = attendant;
         if !process.is_running() {
-            return dismiss(process);
+            dismiss(process, GRACE);
+            return drop((place, work));
         }
         held.clear();
         held.shrink_to(ROOM);
@@ -189,25 +225,24 @@ impl Kept {
             process,
             messages: messages.saturating_add(1),
             held,
+            place,
         };
         let mut state = self.state();
         if state.is_over {
             drop(state);
-            return end(rested.process);
+            end_all(vec![rested]);
+            return drop(work);
         }
-        if rested.messages < MESSAGES && state.idle.len() < FEW {
+        if rested.messages < MESSAGES && state.idle.len() < FEW.max(state.waiting) {
             state.idle.push((Instant::now(), rested));
-        } else if state.ending.len() < MOST_ENDING {
+        } else {
             // It ends while others do.
             rested.process.close();
             state.ending.push(rested);
             self.changed.notify_one();
-        } else {
-            drop(state);
-            return drop(rested);
         }
         drop(state);
-        drop(place);
+        drop(work);
     }
 
     /// Lets all that rest end in order, and those at work when they are given
@@ -220,18 +255,13 @@ impl Kept {
         drop(state);
         self.freed.notify_all();
         self.changed.notify_all();
-        // All at once, and then each is waited for.
-        ending.iter_mut().for_each(|rested| rested.process.close());
-        let begin = Instant::now();
-        for rested in ending {
-            rested.process.end(GRACE.saturating_sub(begin.elapsed()));
-        }
+        end_all(ending);
     }
 
     /// Has a thread look after those that rest, if there is none yet.
     fn look_after(self: &Arc<Self>) {
         let mut state = self.state();
-        let is_looked_after = std::mem::replace(&mut state.is_looked_after, true);
+        let is_looked_after = mem::replace(&mut state.is_looked_after, true);
         drop(state);
         if is_looked_after {
             return self.changed.notify_one();
@@ -260,40 +290,48 @@ impl Kept {
                 let waited = self.changed.wait_timeout(state, LOOK);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             };
-            let mut ending: Vec<Lasting> = state
-                .ending
-                .drain(..)
-                .map(|rested| rested.process)
-                .collect();
+            let mut ending = mem::take(&mut state.ending);
             let is_due = |(since, rested): &mut (Instant, Rested)| {
                 since.elapsed() >= IDLE || !rested.process.is_at_rest()
             };
-            ending.extend(
-                state
-                    .idle
-                    .extract_if(.., is_due)
-                    .map(|(_, rested)| rested.process),
-            );
+            let due = state.idle.extract_if(.., is_due);
+            ending.extend(due.map(|(_, rested)| rested));
             drop(state);
-            ending.into_iter().for_each(end);
+            if !ending.is_empty() {
+                end_all(ending);
+                // Their places are free.
+                self.freed.notify_all();
+            }
         }
     }
 }
 
-/// Ends one that rests.
-fn end(process: Lasting) {
-    if process.is_at_rest() {
-        process.end(GRACE);
-    } else {
-        dismiss(process);
+/// Ends those that rest: all at once, and then each is waited for.
+fn end_all(mut ending: Vec<Rested>) {
+    let is_at_rest: Vec<bool> = ending
+        .iter_mut()
+        .map(|rested| {
+            let is_at_rest = rested.process.is_at_rest();
+            rested.process.close();
+            is_at_rest
+        })
+        .collect();
+    let begin = Instant::now();
+    for (Rested { process, place, .. }, is_at_rest) in ending.into_iter().zip(is_at_rest) {
+        let left = GRACE.saturating_sub(begin.elapsed());
+        match is_at_rest {
+            true => drop(process.end(left)),
+            false => dismiss(process, left),
+        }
+        drop(place);
     }
 }
 
-/// Lets go of one that is not at rest: that it ended by itself, in order, is its
-/// right.
-fn dismiss(mut process: Lasting) {
-    process.renew(Instant::now() + GRACE);
-    let reason = match process.next(GRACE) {
+/// Lets go of one that is not at rest, within `time`: that it ended by itself, in
+/// order, is its right.
+fn dismiss(mut process: Lasting, time: Duration) {
+    process.renew(Instant::now() + time);
+    let reason = match process.next(time) {
         Event::Exited(Exit::Done) => return,
         Event::Exited(exit) => format!("it ended between two messages, as {exit}"),
         Event::Line(_) | Event::Tick => "it spoke before it was asked".to_owned(),

@@ -12,9 +12,9 @@ use ima_program::child::{Event, Room};
 use ima_program::{Exit, log};
 
 use super::commands::Commands;
-use super::exchange::Exchange;
-use super::kept::{Attendant, GRACE, Kept};
-use super::{A_FAULT, ALIVE, CHECK_TIME, DEFER, TICK, not_supported};
+use super::exchange::{Exchange, HOLD};
+use super::kept::{Attendant, GRACE, Kept, Unavailable};
+use super::{A_FAULT, ALIVE, CHECK_TIME, DEFER, Places, TICK, not_supported, too_many};
 use crate::imdp::{Command, Drop, HeadersAnswer, INFORMATION, Say};
 
 /// How long a handler may take to forget a message.
@@ -65,11 +65,11 @@ pub(super) enum Fault {
 
 impl Stream {
     /// With whoever starts its processes. Nothing is started before the first
-    /// message.
+    /// message, and never more than there are places.
     #[must_use]
-    pub fn new(commands: Arc<dyn Commands>) -> Self {
+    pub fn new(commands: Arc<dyn Commands>, places: Places) -> Self {
         Self {
-            kept: Arc::new(Kept::new(commands)),
+            kept: Arc::new(Kept::new(commands, places)),
             abandoned: AtomicBool::new(false),
         }
     }
@@ -92,7 +92,8 @@ impl Stream {
         loop {
             let attendant = match taken {
                 Ok(attendant) => attendant,
-                Err(error) => {
+                Err(Unavailable::Busy) => return Ok((too_many(header), None)),
+                Err(Unavailable::Failed(error)) => {
                     log::error("handler-failed")
                         .field("digest", header.digest())
                         .field("error", ima_program::report::chain(&error))
@@ -129,6 +130,7 @@ impl Stream {
                     exit: Exit::Done,
                     said: false,
                 }) if was_kept => {
+                    drop(talk);
                     taken = self.kept.start();
                     continue;
                 }
@@ -207,6 +209,8 @@ impl Talk<'_> {
         let mut held = mem::take(&mut self.attendant.held);
         let given = self.give(&held, deadline);
         held.clear();
+        // Not as large as a header block for as long as the data take.
+        held.shrink_to(HOLD);
         self.attendant.held = held;
         given
     }

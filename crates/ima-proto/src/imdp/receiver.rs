@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use ima_message::limits::MAX_BLOCK;
 use ima_message::{Author, DataVerifier, HeaderBlock, Hostpart};
-use serde::{Deserialize, Serialize};
 
 use super::answer::{DataAnswer, HeadersAnswer, Keyword};
 use super::command::{Command, CommandError};
@@ -26,7 +25,7 @@ impl SpeaksFor for VerifiedNames {
 }
 
 /// What a receiver allows a sender.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Octets of a header block. More is an ERROR.
     pub header_block: u64,

@@ -39,7 +39,7 @@ impl Connection {
     /// that is served, and no newer one pushes it out. False where too many are
     /// served, in all or from this address; that is logged.
     pub fn enter(&self) -> bool {
-        self.entrance.pass()
+        self.entrance.pass(None)
     }
 
     /// From here on something is in hand: a message, a command. A stop lets it

@@ -23,6 +23,7 @@ pub struct Counts {
 struct Refused {
     all: Counter,
     per_address: Counter,
+    per_domain: Counter,
     handshakes: Counter,
     threads: Counter,
 }
@@ -71,6 +72,7 @@ impl Counts {
             refused: Refused {
                 all: refused.with(["max_connections"])?,
                 per_address: refused.with(["max_connections_per_address"])?,
+                per_domain: refused.with(["max_connections_per_domain"])?,
                 handshakes: refused.with(["handshakes"])?,
                 threads: refused.with(["threads"])?,
             },
@@ -110,6 +112,7 @@ impl Counts {
         match full {
             Full::All => self.refused.all.inc(),
             Full::Address => self.refused.per_address.inc(),
+            Full::Domain => self.refused.per_domain.inc(),
         }
     }
 

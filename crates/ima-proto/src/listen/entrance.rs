@@ -44,25 +44,30 @@ impl Entrance {
         }
     }
 
-    /// Goes in, where it is not inside already. False where there are too many,
-    /// which is logged.
-    pub(super) fn pass(&self) -> bool {
+    /// Goes in, where it is not inside already, as one of `domain`, where that is
+    /// proved. False where there are too many, which is logged.
+    pub(super) fn pass(&self, domain: Option<&str>) -> bool {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Place::Inside(_) = *place {
             return true;
         }
-        let pass = match self.gate.enter(self.address) {
-            Ok(pass) => pass,
+        match self.gate.enter(self.address, domain) {
+            Ok(pass) => {
+                *place = Place::Inside((pass, self.counts.inside()));
+                true
+            }
             Err(full) => {
                 self.counts.refused(full);
-                log::warn("too-many-connections")
+                let mut event = log::warn("too-many-connections")
                     .field("address", self.address)
-                    .emit();
-                return false;
+                    .field("limit", full);
+                if let Some(domain) = domain {
+                    event = event.field("domain", domain);
+                }
+                event.emit();
+                false
             }
-        };
-        *place = Place::Inside((pass, self.counts.inside()));
-        true
+        }
     }
 
     /// The connection is over: its place is given back.

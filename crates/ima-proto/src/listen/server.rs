@@ -18,17 +18,11 @@ use super::counts::Counts;
 use super::entrance::Entrance;
 use super::gate::Gate;
 use super::handshakes::{Handshake, Handshakes};
+use super::limits::{FINISH, Limits, STACK};
 use super::{Accepted, Incoming, Listeners};
 use crate::framing::Wire;
 use crate::tls::{Secure, TlsError};
 
-/// Connections at once that have proved nothing yet; one more, and the oldest gives
-/// way.
-const HANDSHAKES: usize = 256;
-/// A connection's thread: enough for debug builds too.
-const STACK: usize = 512 << 10;
-/// How long what is in hand may take after SIGTERM.
-const FINISH: Duration = Duration::from_secs(30);
 /// How long what is left then has to end by itself, and once more when cut off.
 const CUT_OFF: Duration = Duration::from_secs(3);
 
@@ -41,6 +35,11 @@ pub trait Protocol: Send + Sync + 'static {
     /// one of those that give way to others, and takes nobody's place, until
     /// [`Connection::enter`].
     const HANDSHAKE_PROVES: bool = true;
+
+    /// Which domain a client has proved to be, as whom it is counted.
+    fn domain(_peer: &Self::Peer) -> Option<&str> {
+        None
+    }
 
     /// The handshake with a client.
     ///
@@ -74,13 +73,12 @@ pub struct Server<P> {
 }
 
 impl<P: Protocol> Server<P> {
-    /// A server that lets in as many as the gate does, once they have proved who
-    /// they are, and counts all of them.
-    pub fn new(protocol: P, gate: Gate, counts: Counts) -> Server<P> {
+    /// A server that lets in so many, and counts all of them.
+    pub fn new(protocol: P, limits: Limits, counts: Counts) -> Server<P> {
         Server {
             protocol,
-            gate,
-            handshakes: Handshakes::new(HANDSHAKES),
+            gate: Gate::new(limits),
+            handshakes: Handshakes::new(limits.handshakes),
             connections: Connections::default(),
             counts: Arc::new(counts),
         }
@@ -194,7 +192,7 @@ impl<P: Protocol> Server<P> {
     ) -> Exit {
         let counts = Arc::clone(&self.counts);
         let entrance = Entrance::new(self.gate.clone(), address.ip(), handshake, counts);
-        if P::HANDSHAKE_PROVES && !entrance.pass() {
+        if P::HANDSHAKE_PROVES && !entrance.pass(P::domain(&peer)) {
             // Nothing is said before the client speaks: it sees a proper end.
             let _ = Wire::new(secure, CUT_OFF).close();
             return Exit::Unfinished;

@@ -85,28 +85,41 @@ fn addresses_are_checked() {
 }
 
 #[test]
-fn a_gate_counts_in_all_and_by_address() {
+fn a_gate_counts_in_all_by_address_and_by_domain() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    let gate = Gate::new(4, 2);
-    let one = gate.enter(ip("192.0.2.1")).unwrap();
-    let mapped = gate.enter(ip("::ffff:192.0.2.1")).unwrap();
-    assert_eq!(gate.enter(ip("192.0.2.1")).unwrap_err(), Full::Address);
+    let gate = Gate::new(Limits {
+        connections: 4,
+        connections_per_address: 2,
+        connections_per_domain: 3,
+        handshakes: 1,
+    });
+    let enter = |text: &str| gate.enter(ip(text), None);
+    let one = enter("192.0.2.1").unwrap();
+    let mapped = enter("::ffff:192.0.2.1").unwrap();
+    assert_eq!(enter("192.0.2.1").unwrap_err(), Full::Address);
     drop(mapped);
-    let again = gate.enter(ip("192.0.2.1")).unwrap();
+    let again = enter("192.0.2.1").unwrap();
     // A /64 counts as one, and its neighbour does not.
-    let first = gate.enter(ip("2001:db8:0:1::1")).unwrap();
-    let second = gate.enter(ip("2001:db8:0:1:ffff::2")).unwrap();
-    assert_eq!(gate.enter(ip("2001:db8:0:2::1")).unwrap_err(), Full::All);
+    let first = enter("2001:db8:0:1::1").unwrap();
+    let second = enter("2001:db8:0:1:ffff::2").unwrap();
+    assert_eq!(enter("2001:db8:0:2::1").unwrap_err(), Full::All);
     assert_eq!(gate.count(), 4);
     drop(one);
-    assert_eq!(
-        gate.enter(ip("2001:db8:0:1::3")).unwrap_err(),
-        Full::Address
-    );
-    assert!(gate.enter(ip("2001:db8:0:2::1")).is_ok());
+    assert_eq!(enter("2001:db8:0:1::3").unwrap_err(), Full::Address);
+    assert!(enter("2001:db8:0:2::1").is_ok());
     drop((again, first, second));
     assert_eq!(gate.count(), 0);
-    assert!(gate.enter(ip("2001:db8:0:1::3")).is_ok());
+    assert!(enter("2001:db8:0:1::3").is_ok());
+    // A domain counts wherever it comes from, and another does not.
+    let as_domain = |last: u8, domain| gate.enter(IpAddr::from([192, 0, 2, last]), Some(domain));
+    let a: Vec<Pass> = (1..4).map(|n| as_domain(n, "a.test").unwrap()).collect();
+    assert_eq!(as_domain(9, "a.test").unwrap_err(), Full::Domain);
+    let b = as_domain(9, "b.test").unwrap();
+    assert_eq!(as_domain(9, "c.test").unwrap_err(), Full::All);
+    drop(a);
+    assert!(as_domain(9, "a.test").is_ok());
+    drop(b);
+    assert_eq!(gate.count(), 0);
 }
 
 /// A socket of ours and the peer's end of it.

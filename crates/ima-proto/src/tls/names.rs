@@ -43,6 +43,25 @@ impl VerifiedNames {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter()
     }
+
+    /// As whom the peer is counted among others: the domain that somebody has
+    /// registered (`a.example` for `mx.lists.a.example`, by the Public Suffix List)
+    /// with the first of its names. So one that has many names, wildcards, or
+    /// certificates for each of its hosts is one; a provider that lists its
+    /// customers is one as well, and none of them can use up what is the provider's
+    /// with a certificate of their own, but for the first. Empty where it has no
+    /// name.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        let first = self.iter().next().unwrap_or_default();
+        registered(first.strip_prefix("*.").unwrap_or(first))
+    }
+}
+
+/// The domain that was registered for a host: one label and the public suffix
+/// behind it; a host that is itself such a suffix is one.
+fn registered(host: &str) -> &str {
+    psl::domain_str(host).unwrap_or(host)
 }
 
 impl fmt::Display for VerifiedNames {
@@ -153,4 +172,40 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
 
 fn is_name_octet(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted_as(names: &[&str]) -> String {
+        let names = names.iter().map(ToString::to_string).collect();
+        VerifiedNames(CertificateNames(names)).domain().to_owned()
+    }
+
+    #[test]
+    fn a_peer_is_counted_as_what_was_registered() {
+        for (names, domain) in [
+            (&["a.test"][..], "a.test"),
+            (&["mx.lists.a.test"], "a.test"),
+            (&["*.a.test"], "a.test"),
+            (&["*.mail.a.co.uk", "b.test"], "a.co.uk"),
+            (&["b.test", "a.test", "c.test"], "b.test"),
+            // A registry that is one for everybody.
+            (&["bob.github.io"], "bob.github.io"),
+            (&["mx.bob.github.io"], "bob.github.io"),
+            // A-labels of a suffix that is not ASCII.
+            (
+                &["www.xn--85x722f.xn--55qx5d.cn"],
+                "xn--85x722f.xn--55qx5d.cn",
+            ),
+            // No registered name at all.
+            (&["co.uk"], "co.uk"),
+            (&["localhost"], "localhost"),
+            (&["*"], "*"),
+            (&[], ""),
+        ] {
+            assert_eq!(counted_as(names), domain, "{names:?}");
+        }
+    }
 }
