@@ -15,8 +15,12 @@ use std::fmt;
 
 use ima_message::Hostpart;
 use rustls_pki_types::CertificateDer;
-use x509_parser::oid_registry::OID_X509_EXT_NAME_CONSTRAINTS;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Extension};
+
+/// The tag of a dNSName among GeneralNames (RFC 5280, 4.2.1.6).
+const DNS_NAME: Tag = Tag(2);
 
 /// Names out of a server's certificate. Made only from a certificate that
 /// [`PeerVerifier`](super::PeerVerifier) has accepted and whose key the peer has
@@ -139,6 +143,9 @@ fn names(
 ) -> Option<Vec<String>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let alternatives = parsed.subject_alternative_name().ok()?;
+    if !parsed.extensions().iter().all(has_plain_names) {
+        return None;
+    }
     let alternatives = alternatives.map_or(&[][..], |found| &found.value.general_names);
     let mut holds_dns_name = false;
     let mut names = Vec::new();
@@ -162,6 +169,29 @@ fn names(
     Some(names)
 }
 
+/// Whether an extension is not a subjectAltName with a dNSName in pieces: those are
+/// strings that DER has whole (X.690, 10.2), and others read them otherwise or not at
+/// all.
+fn has_plain_names(extension: &X509Extension<'_>) -> bool {
+    if extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME {
+        return true;
+    }
+    let Ok((_, names)) = Any::from_der(extension.value) else {
+        return false;
+    };
+    let mut rest = names.data;
+    while !rest.is_empty() {
+        let Ok((next, name)) = Any::from_der(rest) else {
+            return false;
+        };
+        if name.tag() == DNS_NAME && name.header.is_constructed() {
+            return false;
+        }
+        rest = next;
+    }
+    true
+}
+
 /// The commonName, if there is exactly one and it is a domain name.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut all = certificate.subject().iter_common_name();
@@ -175,12 +205,36 @@ fn is_name_octet(octet: u8) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 
     fn counted_as(names: &[&str]) -> String {
         let names = names.iter().map(ToString::to_string).collect();
         VerifiedNames(CertificateNames(names)).domain().to_owned()
+    }
+
+    /// A certificate with this subjectAltName.
+    fn with_alternatives(der: &[u8]) -> CertificateNames {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], der.to_vec());
+        params.custom_extensions.push(extension);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        CertificateNames::of(certificate.der(), || false)
+    }
+
+    #[test]
+    fn a_name_in_pieces_makes_the_certificate_one_for_nobody() {
+        let whole = with_alternatives(b"\x30\x0e\x82\x06b.test\x82\x04test");
+        assert_eq!(whole.0, ["b.test", "test"]);
+        for pieces in [
+            b"\x30\x0e\xa2\x06b.test\x82\x04test".as_slice(),
+            b"\x30\x0e\x82\x04test\xa2\x06b.test",
+            b"\x30\x10\x82\x04test\xa2\x08\x16\x06b.test",
+        ] {
+            assert_eq!(with_alternatives(pieces).0, [""; 0]);
+        }
     }
 
     #[test]
