@@ -85,15 +85,14 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let mut absent = Vec::new();
         for mut one in wanted {
-            if part.folder.message(one.digest)?.is_none() {
+            let is_here = part.folder.has_whole(one.digest)?
+                && (part.now(one.digest)?.is_some() || self.add_again(part, &one)?);
+            if !is_here {
                 one.index = absent.len();
                 absent.push(one);
                 continue;
             }
             let flags = setting(&one.flags);
-            if part.now(one.digest)?.is_none() {
-                self.add_again(part, &one)?;
-            }
             if !flags.is_empty() {
                 let acts = plan.flags.entry(at).or_default();
                 acts.push(Act::Flag {
@@ -120,17 +119,18 @@ impl Run<'_> {
     }
 
     /// Tells the journal of a message whose files are here and that it does not
-    /// know: whoever stored it was killed in between.
-    fn add_again(&mut self, part: &Part, one: &Wanted) -> Result<(), Failure> {
+    /// know: whoever stored it was killed in between. False: they are not what they
+    /// are to be.
+    fn add_again(&mut self, part: &Part, one: &Wanted) -> Result<bool, Failure> {
         let Some(time) = one.time() else {
-            return Ok(());
+            return Ok(true);
         };
         let mut batch = part.folder.batch_of_user()?;
         batch.add_again(one.digest, time, one.added.octets);
         let committed = batch.commit()?;
         let place = self.mirror.state.place_mut(&part.name);
         place.wrote(committed.written);
-        Ok(())
+        Ok(committed.missing.is_empty())
     }
 
     fn relocate(

@@ -75,7 +75,7 @@ fn folder(
         };
         let is_earlier = earliest.is_some_and(|since| time.unix_seconds() < since);
         let is_here = match &here {
-            Some(folder) => folder.message(*digest)?.is_some(),
+            Some(folder) => folder.has_whole(*digest)?,
             None => false,
         };
         if is_earlier || is_here {

@@ -171,10 +171,11 @@ impl Part {
         let (mut here, mut there) = match std::mem::replace(&mut self.known, nothing) {
             Known::Whole(mut live) => {
                 let whole = lists.whole.unwrap_or_default();
-                // What was taken away by hand is not here, whatever the journal says.
+                // What was taken away by hand, or in part, is not here, whatever the
+                // journal says.
                 let mut gone = Vec::new();
                 for digest in live.keys() {
-                    if self.folder.message(*digest)?.is_none() {
+                    if !self.folder.has_whole(*digest)? {
                         gone.push(*digest);
                     }
                 }

@@ -156,13 +156,18 @@ impl Run<'_> {
                 changes,
                 flags,
             } => {
-                let is_here = match parts.get(from) {
-                    Some(part) => part.folder.message(digest)?.is_some(),
-                    None => false,
+                let (is_here, is_whole) = match parts.get(from).map(|part| &part.folder) {
+                    Some(folder) => (folder.message(digest)?.is_some(), folder.has_whole(digest)?),
+                    None => (false, false),
                 };
-                if !is_here {
+                if !is_whole {
                     let put = Deed::Put { at: to, flags };
-                    return self.plan_here(parts, plan, digest, folders, put);
+                    self.plan_here(parts, plan, digest, folders, put)?;
+                    let delete = Deed::Delete { at: from };
+                    return match is_here {
+                        true => self.plan_here(parts, plan, digest, folders, delete),
+                        false => Ok(()),
+                    };
                 }
                 if !changes.is_empty() {
                     let acts = plan.flags.entry(from).or_default();

@@ -1,6 +1,6 @@
 //! One round: both sides are read, and what changed on one is done on the other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ima_message::{FolderName, MessageDigest, Token};
 use ima_proto::imrp::{FolderStatus, SyncMode};
@@ -11,7 +11,7 @@ use crate::merge::Deed;
 use crate::mirror::Mirror;
 use crate::pairs::Pair;
 use crate::part::{Lists, Part};
-use crate::plan::{Changed, Order};
+use crate::plan::{Changed, Order, Plan};
 use crate::progress::Progress;
 use crate::scope::Scope;
 use crate::session::Session;
@@ -19,6 +19,7 @@ use crate::state::{MAX_MISSING, Place};
 use crate::stream::Stream;
 use crate::tally::Tally;
 use crate::there::{List, Listed, MAX_TOUCHES};
+use crate::wanted::Wanted;
 
 /// What all rounds share.
 pub struct Run<'a> {
@@ -106,6 +107,7 @@ impl Run<'_> {
             parts.push(part);
         }
         let mut plan = self.plan(&mut parts, changed)?;
+        restore(&mut parts, &held, &mut plan)?;
         for (at, wanted) in &plan.wanted {
             if parts.get(*at).is_some_and(|part| part.is_expected) {
                 continue;
@@ -325,6 +327,14 @@ impl Run<'_> {
             };
             place.drained = Some(part.place.drained.unwrap_or(nowhere));
             for digest in held.into_iter().filter(|digest| live.contains_key(digest)) {
+                if !part.folder.has_whole(digest)? {
+                    self.tally.miss(format!(
+                        "{}, message {digest}: it is not whole here, and so it is not deleted on the server",
+                        part.name
+                    ));
+                    part.is_undone = true;
+                    continue;
+                }
                 if self.is_undone(&part.name, digest) {
                     part.is_undone = true;
                     continue;
@@ -377,4 +387,28 @@ impl Run<'_> {
         }
         Ok(again)
     }
+}
+
+/// What is to be deleted on the server, and is here by the journal but not whole, is
+/// brought once more.
+fn restore(
+    parts: &mut [Part],
+    held: &[Vec<MessageDigest>],
+    plan: &mut Plan,
+) -> Result<(), Failure> {
+    for ((at, part), held) in parts.iter_mut().enumerate().zip(held) {
+        let wanted = plan.wanted.get(&at).into_iter().flatten();
+        let wanted: HashSet<_> = wanted.map(|one| one.digest).collect();
+        for digest in held.iter().filter(|digest| !wanted.contains(*digest)) {
+            if part.folder.has_whole(*digest)? {
+                continue;
+            }
+            if let Some(message) = part.now(*digest)? {
+                let wanted = plan.wanted.entry(at).or_default();
+                let index = wanted.len();
+                wanted.push(Wanted::again(index, *digest, message, BTreeSet::new()));
+            }
+        }
+    }
+    Ok(())
 }

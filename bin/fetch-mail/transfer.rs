@@ -60,7 +60,7 @@ enum Asked {
 }
 
 impl<'a, 'r> Transfer<'a, 'r> {
-    /// Of messages that a folder lacks.
+    /// Of messages that a folder lacks, or does not have whole.
     pub fn new(
         run: &'a mut Run<'r>,
         name: &'a FolderName,
@@ -151,11 +151,6 @@ impl<'a, 'r> Transfer<'a, 'r> {
             return Ok(());
         }
         let octets = wanted.added.octets;
-        if self.folder.message(digest)?.is_some() {
-            self.run.progress.octets(octets);
-            self.missing.remove(&wanted.index);
-            return Ok(());
-        }
         let needs = self.run.mirror.desk.needs(octets, 0);
         if let Some(full) = self.lacks_room(needs)? {
             return self.miss(wanted, &full);

@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use ima_mailbox::{Delivered, Folder, MailboxError, OpenFolders, PathTarget, deliver_to_paths};
+use ima_mailbox::{
+    Delivered, Folder, MailboxError, OpenFolders, Outcomes, PathTarget, deliver_to_paths_early,
+};
 use ima_message::{Address, HandlerLine, HeaderBlock, MessageDigest};
 use ima_program::{log, report};
 
@@ -71,15 +73,19 @@ pub(crate) struct Target<'p> {
     pub(crate) digest: MessageDigest,
 }
 
-/// Stores the message in inboxes, reading its data once, to their end; the lines are
-/// in the order of the targets.
+/// Lines, by the places of their targets.
+pub(crate) type Lines = Vec<(usize, HandlerLine)>;
+
+/// Stores the message in inboxes, reading its data once, to their end. Where an inbox
+/// has to be waited for, `early` gets the lines of others; the rest is given back.
 ///
 /// # Errors
 /// The data cannot be read; nothing is delivered then.
 pub(crate) fn deliver_to_all(
     targets: &[Target<'_>],
     mut data: &mut dyn Read,
-) -> io::Result<Vec<HandlerLine>> {
+    early: &mut dyn FnMut(Lines),
+) -> io::Result<Lines> {
     let before: Vec<_> = targets.iter().map(|target| inode(target.path)).collect();
     let places = targets
         .iter()
@@ -91,18 +97,25 @@ pub(crate) fn deliver_to_all(
                 .filter(|folder| Some(folder.inode()) == *inode),
             header: &target.header,
         });
-    let delivered = deliver_to_paths(&places.collect::<Vec<_>>(), data);
+    let lines = |outcomes: Outcomes| {
+        let told = outcomes.into_iter().filter_map(|(index, outcome)| {
+            let (target, before) = (targets.get(index)?, before.get(index)?);
+            let line = match outcome {
+                // The sender gives it to the one that is there now, too.
+                Ok(_) if inode(target.path) != *before => {
+                    log_moved(target.path, target.recipient);
+                    cannot_take(target.recipient)
+                }
+                outcome => target.answer(outcome),
+            };
+            Some((index, line))
+        });
+        told.collect()
+    };
+    let places: Vec<_> = places.collect();
+    let rest = deliver_to_paths_early(&places, data, &mut |outcomes| early(lines(outcomes)));
     io::copy(&mut data, &mut io::sink())?;
-    let told = targets.iter().zip(before).zip(delivered);
-    let told = told.map(|((target, before), outcome)| match outcome {
-        // The sender gives it to the one that is there now, too.
-        Ok(_) if inode(target.path) != before => {
-            log_moved(target.path, target.recipient);
-            cannot_take(target.recipient)
-        }
-        outcome => target.answer(outcome),
-    });
-    Ok(told.collect())
+    Ok(lines(rest))
 }
 
 /// Device and inode of what is at a path; None where nothing is.

@@ -11,7 +11,7 @@ use ima_route::Action;
 use crate::config::Setup;
 use crate::copies::Copies;
 use crate::headers::{Headers, OfRecipient};
-use crate::inbox::{self, Target};
+use crate::inbox::{self, Lines, Target};
 use crate::ledger::{Ledger, Outlet};
 use crate::message::Message;
 use crate::plan::{Place, Plan};
@@ -41,7 +41,8 @@ pub(crate) fn serve_once<W: Outlet>(
     ledger: &Ledger<'_, W>,
 ) -> io::Result<()> {
     let all: Vec<usize> = (0..plan.places.len()).collect();
-    ledger.answer_all(&to_inboxes(plan, &all, headers, data)?);
+    let known = to_inboxes(plan, &all, headers, data, ledger)?;
+    ledger.answer_all(&known);
     Ok(())
 }
 
@@ -145,7 +146,7 @@ impl<W: Outlet> Service<'_, W> {
 
     fn run_inboxes(&self, inboxes: &[usize]) {
         let mut data = self.message.data();
-        let known = to_inboxes(self.plan, inboxes, self.headers, &mut data);
+        let known = to_inboxes(self.plan, inboxes, self.headers, &mut data, self.ledger);
         let known = known.unwrap_or_else(|error| {
             log::error("message-not-read").field("error", error).emit();
             let places = inboxes.iter().filter_map(|index| {
@@ -158,16 +159,18 @@ impl<W: Outlet> Service<'_, W> {
     }
 }
 
-/// Delivers to these places, which are inboxes; gives each its line.
+/// Delivers to these places, which are inboxes; gives each its line, but for those that
+/// are told already because others have to be waited for.
 ///
 /// # Errors
-/// The data cannot be read; nothing is delivered then.
-fn to_inboxes(
+/// The data cannot be read; nothing is delivered then, and nobody told.
+fn to_inboxes<W: Outlet>(
     plan: &Plan,
     places: &[usize],
     headers: &Headers<'_>,
     data: &mut dyn Read,
-) -> io::Result<Vec<(usize, HandlerLine)>> {
+    ledger: &Ledger<'_, W>,
+) -> io::Result<Lines> {
     let mut known = Vec::new();
     let mut numbers = Vec::new();
     let mut targets = Vec::new();
@@ -181,11 +184,14 @@ fn to_inboxes(
             None => {}
         }
     }
-    known.extend(
-        numbers
-            .into_iter()
-            .zip(inbox::deliver_to_all(&targets, data)?),
-    );
+    let numbered = |lines: Lines| -> Lines {
+        let lines = lines.into_iter();
+        let lines = lines.filter_map(|(index, line)| Some((*numbers.get(index)?, line)));
+        lines.collect()
+    };
+    let mut early = |lines| ledger.answer_all(&numbered(lines));
+    let rest = inbox::deliver_to_all(&targets, data, &mut early)?;
+    known.extend(numbered(rest));
     Ok(known)
 }
 

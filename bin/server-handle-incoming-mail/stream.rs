@@ -83,6 +83,9 @@ fn message(
     current: &mut Current,
     open: &mut OpenFolders,
 ) -> Result<(), End> {
+    if !open.is_empty() && !questions.come_within(OpenFolders::IDLE) {
+        open.let_go();
+    }
     let header = match questions.next()? {
         None => return Err(End::InOrder),
         Some(Question::Headers(octets)) => questions.header_block(octets)?,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// stack of its thread ([`listen::STACK`]), of which most is never touched; what TLS
 /// holds back of a record, and the buffers of the framing, 128 KiB together; the
 /// header block, as it comes and as a handler is given it, 1 MiB each; and what was
-/// understood of it, for each octet less than six (its fields are limited, too). Twice
+/// understood of it, for each octet less than six. Twice
 /// of the last where a handler is run for each message; with `stream` it is half.
 #[cfg_attr(not(test), expect(dead_code, reason = "what the page says"))]
 pub const MEMORY_PER_CONNECTION: usize = 16 << 20;

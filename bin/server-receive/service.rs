@@ -8,7 +8,9 @@ use ima_message::{HandlerLine, HeaderBlock, Received};
 use ima_program::log;
 use ima_program::spool::SpoolWriter;
 use ima_proto::handlers::{Exchange, now};
-use ima_proto::imdp::{Accepted, DataAnswer, Drop, HeadersAnswer, Outcome, Say, Service};
+use ima_proto::imdp::{
+    Accepted, DataAnswer, Drop, HeadersAnswer, NotDelivered, Outcome, Say, Service,
+};
 use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
 
@@ -256,8 +258,17 @@ impl<'a> Service for Session<'a> {
         outcome
     }
 
-    fn not_delivered(&mut self, message: &Accepted, answer: DataAnswer) {
-        self.data_answered(message, Ok(answer));
+    fn not_delivered(&mut self, message: &Accepted, why: &NotDelivered) {
+        let answer = match why {
+            NotDelivered::Data(_) => Some(DataAnswer::Fail),
+            NotDelivered::Store(_) => Some(DataAnswer::Partial),
+            NotDelivered::Abort | NotDelivered::Broken(_) => None,
+        };
+        if let Some(answer) = answer {
+            self.server.counts.data(message.header().size(), Ok(answer));
+        }
+        let event = self.event("data", message);
+        self.log_soon(event.field("answer", why.answer()).field("reason", why));
     }
 
     fn answered(&mut self) {

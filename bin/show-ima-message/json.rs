@@ -98,18 +98,16 @@ fn repeated(header: &HeaderBlock) -> [(&'static str, Value); 10] {
         Field::Bcc(one) => Some(mailbox(one)),
         _ => None,
     });
-    let reply_to = all(|field| match field {
-        Field::ReplyTo(one) => Some(mailbox(one)),
-        _ => None,
-    });
+    let reply_to: Vec<Value> = header.reply_to().map(|one| mailbox(&one)).collect();
     let in_reply_to = all(|field| match field {
         Field::InReplyTo(id) => Some(json!(id.as_str())),
         _ => None,
     });
-    let references = all(|field| match field {
-        Field::References(id) => Some(json!(id.as_str())),
-        _ => None,
-    });
+    let references: Vec<Value> = header
+        .fields()
+        .filter(|(_, _, field)| matches!(field, Field::References))
+        .map(|(_, value, _)| json!(value))
+        .collect();
     let deliver = all(|field| match field {
         Field::Deliver(address) => Some(json!(address.to_string())),
         _ => None,

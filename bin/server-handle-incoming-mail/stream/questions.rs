@@ -11,10 +11,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use ima_message::limits::MAX_BLOCK;
 use ima_message::text::parse_decimal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 /// Octets read at once.
 const BUFFER: usize = 64 << 10;
@@ -53,6 +56,20 @@ impl Questions {
     pub(super) fn from_stdin() -> io::Result<Self> {
         let stdin = io::stdin().as_fd().try_clone_to_owned()?;
         Ok(Self::new(File::from(stdin)))
+    }
+}
+
+impl<R: AsFd> Questions<R> {
+    /// Waits so long for the next question. Whether it, or the end, comes by then.
+    pub(super) fn come_within(&self, time: Duration) -> bool {
+        if !self.stream.buffer().is_empty() {
+            return true;
+        }
+        let stream = self.stream.get_ref();
+        let mut awaited = [PollFd::new(stream, PollFlags::IN)];
+        let time = Timespec::try_from(time).ok();
+        // Where nobody can wait, reading does.
+        retry_on_intr(|| poll(&mut awaited, time.as_ref())).map_or(true, |ready| ready > 0)
     }
 }
 

@@ -108,6 +108,15 @@ impl Folder {
         Ok(completion.entries.len())
     }
 
+    /// Whether a message is here and whole, its attachments included; then its files are
+    /// on the disk too: whoever linked it may have died before.
+    pub(crate) fn is_here(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
+        if !self.messages.holds(&name::message(digest))? {
+            return Ok(false);
+        }
+        Ok(matches!(self.found(digest)?, Found::Whole(_)))
+    }
+
     fn found(&self, digest: MessageDigest) -> Result<Found, MailboxError> {
         let name = name::message(digest);
         let Some(message) = open(&self.messages, &name) else {

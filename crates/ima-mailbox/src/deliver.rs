@@ -55,12 +55,17 @@ use ima_message::{DateTime, HeaderBlock};
 
 use crate::error::MailboxError;
 use crate::folder::Folder;
+use crate::lock::Lock;
+use crate::quota::Room;
 use crate::shared::Shared;
 use crate::stage::{Stage, Syncing};
 pub use batch::{Batch, Committed};
 pub(crate) use incoming::Incoming;
 pub(crate) use store::{Arrival, Giver};
-pub use targets::{Heading, PathTarget, Target, deliver_to_all, deliver_to_paths};
+pub use targets::{
+    Early, Heading, Outcomes, PathTarget, Target, deliver_to_all, deliver_to_paths,
+    deliver_to_paths_early,
+};
 
 /// Attachments of a message up to which each keeps a descriptor.
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
@@ -98,16 +103,45 @@ impl Folder {
         data: &mut dyn Read,
         shared: Option<&Shared>,
     ) -> Result<Delivered, MailboxError> {
+        let arrival = self.arrival(header, data, shared)?;
+        let room = self.hold_room()?;
+        let lock = self.lock_exclusively()?;
+        self.store_one(&lock, &arrival, room.as_ref())
+    }
+
+    /// As [`Folder::deliver`], for whoever does not wait for a lock for ever.
+    fn deliver_in_time(
+        &self,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+    ) -> Result<Delivered, MailboxError> {
+        let arrival = self.arrival(header, data, None)?;
+        let (room, lock) = targets::lock_in_time(self)?;
+        self.store_one(&lock, &arrival, room.as_ref())
+    }
+
+    fn arrival(
+        &self,
+        header: &HeaderBlock,
+        data: &mut dyn Read,
+        shared: Option<&Shared>,
+    ) -> Result<Arrival, MailboxError> {
         self.refuse_foreign_root()?;
         let named = header.attachments().count() > MAX_DESCRIPTORS;
         let stage = Stage::new(&self.tmp, named, Syncing::Each);
         let incoming = Incoming::read(self, stage, header, data, shared)
             .map_err(|error| self.or_removed(error))?;
-        let arrival = Arrival::of_now(incoming)?;
-        let room = self.hold_room()?;
-        let lock = self.lock_exclusively()?;
-        let arrivals = slice::from_ref(&arrival);
-        let stored = self.store(&lock, arrivals, &[], Giver::Sender, room.as_ref());
+        Arrival::of_now(incoming)
+    }
+
+    fn store_one(
+        &self,
+        lock: &Lock,
+        arrival: &Arrival,
+        room: Option<&Room>,
+    ) -> Result<Delivered, MailboxError> {
+        let arrivals = slice::from_ref(arrival);
+        let stored = self.store(lock, arrivals, &[], Giver::Sender, room);
         stored.map(|stored| stored.delivered())
     }
 }

@@ -48,6 +48,23 @@ pub(crate) enum Kept {
     Absent,
 }
 
+/// What a `part` field says of the octets of its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) digest: PartDigest,
+    /// In octets.
+    pub(crate) length: u64,
+}
+
+impl From<&Part> for Announced {
+    fn from(part: &Part) -> Self {
+        Self {
+            digest: part.digest(),
+            length: part.length(),
+        }
+    }
+}
+
 impl Folder {
     /// Opens a folder. Its path may lead through symbolic links, but the last
     /// component and everything in the folder may be none.
@@ -272,12 +289,12 @@ impl Folder {
     }
 
     /// What is in `attachments/` for a part.
-    pub(crate) fn kept(&self, part: &Part) -> Result<Kept, MailboxError> {
-        let name = name::kept(part.digest());
+    pub(crate) fn kept(&self, part: Announced) -> Result<Kept, MailboxError> {
+        let name = name::kept(part.digest);
         let Some(file) = self.attachments.find_file(&name, OFlags::RDONLY)? else {
             return Ok(Kept::Absent);
         };
-        if self.attachments.metadata(&name, &file)?.len() == part.length() {
+        if self.attachments.metadata(&name, &file)?.len() == part.length {
             Ok(Kept::Whole(file))
         } else {
             Ok(Kept::Damaged)

@@ -42,7 +42,8 @@ mod sweep;
 pub use change::{Act, Applied};
 pub use compaction::Compacted;
 pub use deliver::{
-    Batch, Committed, Delivered, Heading, PathTarget, Target, deliver_to_all, deliver_to_paths,
+    Batch, Committed, Delivered, Early, Heading, Outcomes, PathTarget, Target, deliver_to_all,
+    deliver_to_paths, deliver_to_paths_early,
 };
 pub use error::{Kind, MailboxError, Step};
 pub use folder::Folder;

@@ -56,6 +56,21 @@ struct Stamp {
 }
 
 impl OpenFolders {
+    /// How long a folder stays open that nobody asks for: after it, [`OpenFolders::let_go`]
+    /// is due.
+    pub const IDLE: Duration = FRESH;
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.folders.is_empty()
+    }
+
+    /// Closes them, so that nobody is kept from unmounting what they lie on.
+    pub fn let_go(&mut self) {
+        self.folders.clear();
+    }
+
     /// The folder at a path, which could take a message that its sender brings, as
     /// [`Folder::can_deliver`]. Where it was opened in the last five seconds and has
     /// not changed since, only disk, inodes and quota are looked at once more.

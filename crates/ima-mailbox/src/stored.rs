@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 
-use ima_message::{HeaderBlock, HeaderError, MessageDigest, Part, ReadError};
+use ima_message::{HeaderBlock, HeaderError, MessageDigest, Part, PartDigest, ReadError};
+use rustix::fs::FileType;
 
 use crate::error::{MailboxError, Step};
 use crate::folder::{Folder, Kept};
@@ -70,7 +71,7 @@ impl Folder {
             return Err(unsound(Unsound::Length));
         }
         for (_, part) in header.attachments() {
-            match self.kept(part)? {
+            match self.kept(part.into())? {
                 Kept::Whole(_) => {}
                 Kept::Damaged => return Err(unsound(Unsound::AttachmentLength)),
                 Kept::Absent => return Err(unsound(Unsound::NoAttachment)),
@@ -81,6 +82,40 @@ impl Folder {
             header,
             body,
         }))
+    }
+}
+
+impl Folder {
+    /// Whether a message is here with all of its attachments: each file is there and has
+    /// the length that the header block says. Of what is in them nothing is said, but
+    /// that the header block is that of the message: no more than it is read.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn has_whole(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
+        let name = name::message(digest);
+        let Some(body) = self.message(digest)? else {
+            return Ok(false);
+        };
+        let header = match HeaderBlock::read(&mut BufReader::new(&body)) {
+            Ok(header) if header.digest() == digest => header,
+            Err(ReadError::Io(e)) => return Err(self.messages.fault(Step::Read, &name, e)),
+            Ok(_) | Err(ReadError::Empty | ReadError::Header(_)) => return Ok(false),
+        };
+        if self.messages.metadata(&name, &body)?.len() != body_length(&header) {
+            return Ok(false);
+        }
+        for (number, part) in header.attachments() {
+            let status = self.messages.status(name::attachment(digest, number))?;
+            let is_whole = status.is_some_and(|status| {
+                FileType::from_raw_mode(status.st_mode).is_file()
+                    && u64::try_from(status.st_size) == Ok(part.length())
+            });
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -109,14 +144,18 @@ impl StoredMessage<'_> {
     /// # Errors
     /// Where it is no longer there; a fault.
     pub fn attachment(&self, part: &Part) -> io::Result<File> {
-        let file = self.folder.attachment(part.digest());
+        self.attached(part.digest())
+    }
+
+    fn attached(&self, digest: PartDigest) -> io::Result<File> {
+        let file = self.folder.attachment(digest);
         let missing = || io::Error::new(io::ErrorKind::NotFound, Unsound::NoAttachment);
         file.map_err(io::Error::other)?.ok_or_else(missing)
     }
 
     /// All of it, octet for octet.
     pub fn whole(&self) -> impl Read {
-        let attachments = self.header.attachments().map(|(_, part)| part.clone());
+        let attachments = self.header.attachments().map(|(_, part)| part.digest());
         Whole {
             message: self,
             attachments: attachments.collect(),
@@ -134,7 +173,7 @@ pub(crate) fn body_length(header: &HeaderBlock) -> u64 {
 
 struct Whole<'m, 'a> {
     message: &'m StoredMessage<'a>,
-    attachments: VecDeque<Part>,
+    attachments: VecDeque<PartDigest>,
     /// How much of the body was read.
     offset: u64,
     /// The attachment that is being read; none while the body is.
@@ -152,10 +191,10 @@ impl Read for Whole<'_, '_> {
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
             }
-            let Some(part) = self.attachments.pop_front() else {
+            let Some(digest) = self.attachments.pop_front() else {
                 return Ok(0);
             };
-            self.current = Some(self.message.attachment(&part)?);
+            self.current = Some(self.message.attached(digest)?);
         }
     }
 }

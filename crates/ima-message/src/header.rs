@@ -33,6 +33,8 @@ pub use error::{HeaderError, ReadError, Rule};
 pub struct HeaderBlock {
     /// The whole block, with the empty line that ends it.
     octets: Box<str>,
+    /// The lines whose value is kept, in their order. Of these there are only so many,
+    /// while the others may be as many as there is room for.
     lines: Vec<Line>,
     essentials: Essentials,
     /// Computed where it is asked for first.
@@ -68,8 +70,8 @@ pub enum Field {
     To(Mailbox),
     /// A recipient.
     Cc(Mailbox),
-    /// Where answers go.
-    ReplyTo(Mailbox),
+    /// Where answers go: [`HeaderBlock::reply_to`].
+    ReplyTo,
     /// What it is about.
     Subject,
     /// When it was written.
@@ -78,8 +80,8 @@ pub enum Field {
     Id(MessageId),
     /// What it answers.
     InReplyTo(MessageId),
-    /// What came before, oldest first.
-    References(MessageId),
+    /// What came before, oldest first: the value is an `id`.
+    References,
     /// A part of the data, by its number from 1.
     Part(usize),
     /// Octets of data.
@@ -93,9 +95,9 @@ pub enum Field {
     /// Transport: a redistributor.
     Mailer(Address),
     /// Transport: a signature over the letter octets.
-    Signature(Signature),
+    Signature(Box<Signature>),
     /// Transport: how the receiving server got it.
-    Received(Received),
+    Received(Box<Received>),
 }
 
 impl Field {
@@ -111,6 +113,25 @@ impl Field {
                 | Self::Received(_)
         )
     }
+
+    /// That of a line whose value is not kept.
+    fn by_name(name: &str) -> &'static Self {
+        match name {
+            "ima" => &Self::Ima,
+            "subject" => &Self::Subject,
+            "reply-to" => &Self::ReplyTo,
+            "references" => &Self::References,
+            _ => &Self::Other,
+        }
+    }
+
+    /// Whether a line of it need not be kept: [`Field::by_name`] gives it again.
+    fn is_by_name(&self) -> bool {
+        matches!(
+            self,
+            Self::Ima | Self::Subject | Self::ReplyTo | Self::References | Self::Other
+        )
+    }
 }
 
 impl HeaderBlock {
@@ -122,33 +143,48 @@ impl HeaderBlock {
 
     /// Name, value and meaning of each field, in order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str, &Field)> {
-        self.lines.iter().filter_map(|line| {
-            let (name, value) = self.octets.get(line.range.clone())?.split_once(": ")?;
-            Some((name, value, &line.field))
+        let mut kept = self.lines.iter().peekable();
+        let mut start = 0;
+        self.octets.split_inclusive('\n').filter_map(move |line| {
+            let kept = kept.next_if(|kept| kept.range.start == start);
+            start += line.len();
+            let (name, value) = line.strip_suffix('\n')?.split_once(": ")?;
+            let field = kept.map_or_else(|| Field::by_name(name), |kept| &kept.field);
+            Some((name, value, field))
         })
     }
 
+    /// The fields whose value is kept.
     fn kinds(&self) -> impl Iterator<Item = &Field> {
         self.lines.iter().map(|line| &line.field)
+    }
+
+    /// The lines, each with its LF and without the empty one, but those of kept fields
+    /// that go: as few pieces as that makes.
+    fn pieces_without(&self, goes: impl Fn(&Field) -> bool) -> impl Iterator<Item = &str> {
+        let end = self.octets.len().saturating_sub(1);
+        let gone = self.lines.iter().filter(move |line| goes(&line.field));
+        let gone = gone.map(|line| (line.range.start, line.range.end + 1));
+        let mut start = 0;
+        gone.chain([(end, end)]).map(move |(next, after)| {
+            // Lines and their LF lie within the octets.
+            let piece = self.octets.get(start..next).unwrap_or_default();
+            start = after;
+            piece
+        })
     }
 
     /// The lines of the letter fields, each with its LF: what is digested and signed.
     #[must_use]
     pub fn letter_octets(&self) -> Vec<u8> {
         let mut octets = Vec::with_capacity(self.octets.len());
-        self.each_letter_line(|line| octets.extend_from_slice(line));
+        self.letter_pieces()
+            .for_each(|piece| octets.extend_from_slice(piece.as_bytes()));
         octets
     }
 
-    fn each_letter_line(&self, mut take: impl FnMut(&[u8])) {
-        for line in self.lines.iter().filter(|line| line.field.is_letter()) {
-            // The range and the LF behind it lie within the octets.
-            take(
-                self.as_bytes()
-                    .get(line.range.start..=line.range.end)
-                    .unwrap_or_default(),
-            );
-        }
+    fn letter_pieces(&self) -> impl Iterator<Item = &str> {
+        self.pieces_without(|field| !field.is_letter())
     }
 
     /// The message digest: SHA-256 of the letter octets, the message's identity.
@@ -156,7 +192,8 @@ impl HeaderBlock {
     pub fn digest(&self) -> MessageDigest {
         *self.digest.get_or_init(|| {
             let mut digester = Digester::new();
-            self.each_letter_line(|line| digester.update(line));
+            self.letter_pieces()
+                .for_each(|piece| digester.update(piece.as_bytes()));
             MessageDigest::of_letter(digester)
         })
     }
@@ -248,10 +285,18 @@ impl HeaderBlock {
         })
     }
 
+    /// Where answers go.
+    pub fn reply_to(&self) -> impl Iterator<Item = Mailbox> {
+        self.fields().filter_map(|(_, value, field)| match field {
+            Field::ReplyTo => Mailbox::parse(value).ok(),
+            _ => None,
+        })
+    }
+
     /// Signatures. Those by a known algorithm are mathematically right.
     pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
         self.kinds().filter_map(|field| match field {
-            Field::Signature(signature) => Some(signature),
+            Field::Signature(signature) => Some(&**signature),
             _ => None,
         })
     }
@@ -260,7 +305,7 @@ impl HeaderBlock {
     #[must_use]
     pub fn received(&self) -> Option<&Received> {
         self.kinds().find_map(|field| match field {
-            Field::Received(received) => Some(received),
+            Field::Received(received) => Some(&**received),
             _ => None,
         })
     }

@@ -4,9 +4,6 @@
 pub const MAX_LINE: usize = 8192;
 /// Octets of a header block, with the empty line that ends it.
 pub const MAX_BLOCK: usize = 1 << 20;
-/// Fields of a header block, of all kinds: room for as many of each as there may be,
-/// and for 3,000 others. Each takes memory beside its octets.
-pub const MAX_FIELDS: usize = 24_000;
 /// `to`, `cc` and `bcc` fields together; and `deliver` fields, counted apart,
 /// since a queue adds them for recipients that stand in the others already.
 pub const MAX_ADDRESSES: usize = 10_000;

@@ -10,6 +10,7 @@
 //!
 //! A part with a name is an attachment; one without is inline.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::digest::{DigestError, PartDigest};
@@ -22,7 +23,8 @@ pub struct Part {
     media_type: MediaType,
     length: u64,
     digest: PartDigest,
-    attributes: Vec<(Box<str>, Box<str>)>,
+    /// As they were written, one space between two of them.
+    attributes: Box<str>,
     name: Option<FileName>,
 }
 
@@ -76,7 +78,7 @@ impl Part {
             media_type,
             length,
             digest,
-            attributes: Vec::new(),
+            attributes: Box::default(),
             name,
         }
     }
@@ -84,8 +86,11 @@ impl Part {
     /// Marks the part as another form of an earlier one, by that one's number.
     #[must_use]
     pub fn alternative_of(mut self, number: usize) -> Self {
-        self.attributes
-            .push(("alternative-of".into(), number.to_string().into()));
+        let before = match &*self.attributes {
+            "" => String::new(),
+            before => format!("{before} "),
+        };
+        self.attributes = format!("{before}alternative-of={number}").into();
         self
     }
 
@@ -106,64 +111,36 @@ impl Part {
             .strip_prefix("sha256:")
             .ok_or(PartError::Algorithm)?
             .parse()?;
-        let mut part = Self {
-            media_type,
-            length,
-            digest,
-            attributes: Vec::new(),
-            name: None,
-        };
-        let mut rest = words.next();
+        let tail = words.next();
+        let mut rest = tail;
+        let mut name = None;
+        let mut keys = HashSet::new();
         while let Some(tail) = rest {
-            if let Some(name) = tail.strip_prefix("name=") {
-                part.name = Some(FileName::parse(name)?);
+            if let Some(written) = tail.strip_prefix("name=") {
+                name = Some(FileName::parse(written)?);
                 break;
             }
             let (word, after) = match tail.split_once(' ') {
                 Some((word, after)) => (word, Some(after)),
                 None => (tail, None),
             };
-            part.take_attribute(word, number)?;
+            let key = check_attribute(word, number)?;
+            if !keys.insert(key) {
+                return Err(PartError::AttributeTwice(key.into()));
+            }
             rest = after;
         }
-        Ok(part)
-    }
-
-    fn take_attribute(&mut self, word: &str, number: usize) -> Result<(), PartError> {
-        let is_key = |key: &str| {
-            (1..=32).contains(&key.len())
-                && key
-                    .bytes()
-                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        };
-        let Some((key, value)) = word
-            .split_once('=')
-            .filter(|(key, value)| is_key(key) && !value.is_empty())
-        else {
-            return Err(PartError::Attribute(word.into()));
-        };
-        if self.attribute(key).is_some() {
-            return Err(PartError::AttributeTwice(key.into()));
-        }
-        match key {
-            "alternative-of" => {
-                let earlier = 1..u64::try_from(number).unwrap_or(u64::MAX);
-                if !text::parse_decimal(value).is_some_and(|n| earlier.contains(&n)) {
-                    return Err(PartError::AlternativeOf(value.into()));
-                }
-            }
-            "language" => {
-                let is_subtag = |s: &str| {
-                    (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric())
-                };
-                if !value.split('-').all(is_subtag) {
-                    return Err(PartError::Language(value.into()));
-                }
-            }
-            _ => {}
-        }
-        self.attributes.push((key.into(), value.into()));
-        Ok(())
+        let tail = tail.unwrap_or_default();
+        let named = rest.map_or(0, str::len);
+        let attributes = tail.get(..tail.len().saturating_sub(named));
+        let attributes = attributes.unwrap_or_default();
+        Ok(Self {
+            media_type,
+            length,
+            digest,
+            attributes: attributes.strip_suffix(' ').unwrap_or(attributes).into(),
+            name,
+        })
     }
 
     /// The media type.
@@ -198,9 +175,8 @@ impl Part {
 
     /// Attributes in the order written, unknown ones included.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attributes
-            .iter()
-            .map(|(key, value)| (&**key, &**value))
+        let words = self.attributes.split(' ');
+        words.filter_map(|word| word.split_once('='))
     }
 
     /// The value of one attribute.
@@ -219,14 +195,48 @@ impl fmt::Display for Part {
             "{} {} sha256:{}",
             self.media_type, self.length, self.digest
         )?;
-        for (key, value) in self.attributes() {
-            write!(f, " {key}={value}")?;
+        if !self.attributes.is_empty() {
+            write!(f, " {}", self.attributes)?;
         }
         match self.name() {
             Some(name) => write!(f, " name={name}"),
             None => Ok(()),
         }
     }
+}
+
+/// The key of an attribute that keeps the rules which concern it alone.
+fn check_attribute(word: &str, number: usize) -> Result<&str, PartError> {
+    let is_key = |key: &str| {
+        (1..=32).contains(&key.len())
+            && key
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    let Some((key, value)) = word
+        .split_once('=')
+        .filter(|(key, value)| is_key(key) && !value.is_empty())
+    else {
+        return Err(PartError::Attribute(word.into()));
+    };
+    match key {
+        "alternative-of" => {
+            let earlier = 1..u64::try_from(number).unwrap_or(u64::MAX);
+            if !text::parse_decimal(value).is_some_and(|n| earlier.contains(&n)) {
+                return Err(PartError::AlternativeOf(value.into()));
+            }
+        }
+        "language" => {
+            let is_subtag = |s: &str| {
+                (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric())
+            };
+            if !value.split('-').all(is_subtag) {
+                return Err(PartError::Language(value.into()));
+            }
+        }
+        _ => {}
+    }
+    Ok(key)
 }
 
 /// A media type without parameters, compared without case.
@@ -352,6 +362,8 @@ mod tests {
             " content-id=<a@b>",
             " name=a b=c.txt",
             " k=v name=name=x alternative-of=9",
+            " k=v\u{a0}\u{3000}",
+            " k=v\u{a0} name=x",
         ] {
             let value = format!("text/plain 25 sha256:{DIGEST}{tail}");
             assert_eq!(Part::parse(&value, 2).unwrap().to_string(), value);

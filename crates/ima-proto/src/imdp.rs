@@ -5,12 +5,14 @@ use std::time::Duration;
 
 mod answer;
 mod command;
+mod end;
 mod receiver;
 mod sender;
 
 pub use answer::{DataAnswer, HeadersAnswer, Keyword, PartList, RedirectTo};
 pub use command::{Command, CommandError};
-pub use receiver::{Accepted, Drop, End, Limits, Outcome, Receiver, Say, Service, SpeaksFor};
+pub use end::{End, NotDelivered};
+pub use receiver::{Accepted, Drop, Limits, Outcome, Receiver, Say, Service, SpeaksFor};
 pub use sender::{SendError, Sender, Times};
 
 /// The port, where no other is named.

@@ -1,7 +1,7 @@
 //! Header blocks: read, written, and made into others.
 #![no_main]
 
-use ima_message::{Field, HeaderBlock, ReadError, Received};
+use ima_message::{Field, HeaderBlock, MessageId, ReadError, Received};
 use libfuzzer_sys::fuzz_target;
 
 fn same(header: &HeaderBlock) {
@@ -16,14 +16,14 @@ fn same(header: &HeaderBlock) {
 /// Written anew from its fields, every value by its own type.
 fn written(header: &HeaderBlock) -> Vec<u8> {
     let mut text = String::new();
+    let mut reply_to = header.reply_to();
     for (name, value, field) in header.fields() {
         let value = match field {
-            Field::From(x) | Field::To(x) | Field::Cc(x) | Field::ReplyTo(x) | Field::Bcc(x) => {
-                x.to_string()
-            }
+            Field::From(x) | Field::To(x) | Field::Cc(x) | Field::Bcc(x) => x.to_string(),
+            Field::ReplyTo => reply_to.next().expect("one for each").to_string(),
             Field::Deliver(x) | Field::Mailer(x) => x.to_string(),
             Field::Date(x) => x.as_str().to_owned(),
-            Field::Id(x) | Field::InReplyTo(x) | Field::References(x) => x.as_str().to_owned(),
+            Field::Id(x) | Field::InReplyTo(x) => x.as_str().to_owned(),
             Field::Part(number) => header.parts()[number - 1].to_string(),
             Field::Size(x) => x.to_string(),
             Field::Signature(x) => x.to_string(),
@@ -32,6 +32,7 @@ fn written(header: &HeaderBlock) -> Vec<u8> {
                 assert!(value.starts_with(&x.to_string()));
                 value.to_owned()
             }
+            Field::References => MessageId::parse(value).expect("an id").to_string(),
             Field::Ima | Field::Subject | Field::Other => value.to_owned(),
         };
         text += &format!("{name}: {value}\n");

@@ -44,6 +44,64 @@ fn what_a_backup_brings_back_is_not_deleted_since_the_server_was_emptied() {
     }
 }
 
+/// Once `messages/DIGEST` alone counted as the message, and what had lost its
+/// attachment here was deleted on the server.
+#[test]
+fn what_is_not_whole_here_is_brought_again_before_it_is_deleted_on_the_server() {
+    for lost in ["journal and attachment", "octets", "attachment", "message"] {
+        let both = Both::new(&[]);
+        let inbox = both.place.mail().join("inbox");
+        let digest = both.deliver("one\n", &[b"attached"]);
+        both.fetch();
+        let part = inbox.join(format!("messages/{digest}.2"));
+        match lost {
+            "journal and attachment" => {
+                let journal = fs::read_to_string(inbox.join("journal")).unwrap();
+                let first = journal.split_inclusive('\n').next().unwrap();
+                fs::write(inbox.join("journal"), first).unwrap();
+                for entry in fs::read_dir(inbox.join("attachments")).unwrap() {
+                    fs::remove_file(entry.unwrap().path()).unwrap();
+                }
+                fs::remove_file(&part).unwrap();
+            }
+            // It is one file with that in `attachments/`.
+            "octets" => fs::write(&part, "").unwrap(),
+            "attachment" => fs::remove_file(&part).unwrap(),
+            _ => fs::remove_file(inbox.join(format!("messages/{digest}"))).unwrap(),
+        }
+        both.fetch_with(&["--delete-after-fetch"]);
+        assert_eq!(fs::read(&part).unwrap(), b"attached", "{lost}");
+        assert!(flags(&mail(&both.place.mail()), "inbox", digest).is_some());
+        assert_eq!(mail(&both.there())["inbox"].len(), 0, "{lost}");
+        both.place.check();
+    }
+}
+
+/// The same where the server has lost it as well: it is said, and nothing is deleted.
+#[test]
+fn what_is_not_whole_anywhere_is_not_deleted_on_the_server() {
+    let both = Both::new(&[]);
+    let inbox = both.place.mail().join("inbox");
+    let digest = both.deliver("one\n", &[b"attached"]);
+    both.fetch();
+    fs::remove_file(inbox.join(format!("messages/{digest}.2"))).unwrap();
+    for entry in fs::read_dir(inbox.join("attachments")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    for entry in fs::read_dir(both.there().join("inbox/attachments")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let mut command = both.place.command(both.server.address);
+    let output = command.arg("--delete-after-fetch").output().unwrap();
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("it is not whole here"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(mail(&both.there())["inbox"].len(), 1);
+}
+
 #[test]
 fn where_the_server_was_emptied_nothing_is_deleted_here_by_later_runs() {
     let both = Both::new(&[]);

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
+use ima_message::Digester;
+
 use super::site::{Site, file_behind, finish, header_of, message, message_of};
+use crate::process::within_kib;
+use crate::site::wait_until;
 
 const INBOXES: &str = "\"*@b.test\" = { inbox = \"mail/{localpart}/inbox\" }";
 
@@ -406,4 +410,74 @@ fn a_mailbox_that_is_full_by_its_quota_takes_mail_later() {
     let lines = ["OK bob@b.test", "OK eve@b.test"];
     site.delivers(&message, 0, &lines);
     assert_eq!(site.counts(&["bob", "eve"]), [1, 1]);
+}
+
+/// Once each folder had all of it in memory for itself, its attributes one by one.
+#[test]
+fn the_largest_header_block_takes_no_memory_for_each_recipient() {
+    let names: Vec<String> = (0..60).map(|number| format!("u{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let site = site_of(&names);
+    let to: String = names
+        .iter()
+        .map(|name| format!("to: {name}@b.test\n"))
+        .collect();
+    let empty = sha256(b"");
+    let key = |number: usize| format!(" {number:x}=1");
+    let attributes: String = (0..1350).map(key).collect();
+    let parts: String = (0..120)
+        .map(|part| format!("part: a/b 0 sha256:{empty}{attributes} name=f{part}\n"))
+        .collect();
+    let message = format!(
+        "ima: 1\nfrom: alice@a.test\n{to}date: 2026-11-22T09:30:00Z\nid: 1@a.test\n{parts}size: 0\n\n"
+    );
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| format!("OK {name}@b.test"))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let command = within_kib(&site.command(&[]), 64 << 10);
+    finish(in_folder(command, &site), message.as_bytes()).is(0, &lines);
+}
+
+fn in_folder(mut command: Command, site: &Site) -> Command {
+    command.current_dir(site.path(""));
+    command
+}
+
+fn sha256(octets: &[u8]) -> String {
+    let mut digester = Digester::new();
+    digester.update(octets);
+    digester.finish().to_string()
+}
+
+/// Folders that are open keep a file system from being unmounted.
+#[test]
+fn a_handler_that_stays_and_is_asked_nothing_lets_its_folders_go() {
+    let site = site_of(&["bob"]);
+    let mut command = site.command(&["--stream"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut handler = command.spawn().unwrap();
+    let mut questions = handler.stdin.take().unwrap();
+    let mut answers = BufReader::new(handler.stdout.take().unwrap()).lines();
+    let descriptors = format!("/proc/{}/fd", handler.id());
+    let is_open = || {
+        let links = fs::read_dir(&descriptors).unwrap();
+        let mut targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        targets.any(|target| target.ends_with("inbox/messages"))
+    };
+    let message = message("to: bob@b.test\n");
+    let block = header_of(&message);
+    // It is kept open once nothing has changed in it for some seconds.
+    wait_until("the folder stays open", || {
+        writeln!(questions, "HEADERS {}", block.len()).unwrap();
+        questions.write_all(block).unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), "ACCEPT");
+        questions.write_all(b"ABORT\n").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), "OK");
+        is_open()
+    });
+    wait_until("it is let go", || !is_open());
+    drop(questions);
+    assert!(handler.wait().unwrap().success());
 }

@@ -84,6 +84,46 @@ fn a_sender_that_is_gone_after_its_data_has_sent_them() {
     assert_eq!(events(&server.log), each.repeat(CUTS.len()));
 }
 
+/// Once the log had nothing of a message that was accepted and did not come to a
+/// handler.
+#[test]
+fn what_was_accepted_and_is_not_delivered_is_logged() {
+    let place = Place::taking();
+    let server = place.b.start();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    peer.send(b"DATA 6\nHallo\n");
+    assert_eq!(peer.answer().last().unwrap(), "FAIL");
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    peer.send(b"ABORT\n");
+    assert_eq!(peer.answer(), ["OK"]);
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    peer.send(b"DATA 6\nHell");
+    peer.cut(Cut::Fin);
+    server.log.wait_for("event=closed");
+    let text = server.log.text();
+    let data = text.lines().filter(|line| line.contains("event=data "));
+    let answers: Vec<&str> = data
+        .map(|line| {
+            assert!(
+                line.contains("address=127.0.0.1") && line.contains("digest="),
+                "{line}"
+            );
+            line.split_once(" answer=").unwrap().1
+        })
+        .collect();
+    let [fail, abort, none] = answers[..] else {
+        panic!("{text}");
+    };
+    assert_eq!(
+        fail,
+        "FAIL reason=\"the octets of part 1 do not match its digest\""
+    );
+    assert_eq!(abort, "ABORT reason=\"the sender gave the message up\"");
+    assert!(none.starts_with("none reason="), "{none}");
+}
+
 fn events(log: &Log) -> Vec<String> {
     let text = log.text();
     let events = text.lines().filter_map(|line| line.split(" event=").nth(1));

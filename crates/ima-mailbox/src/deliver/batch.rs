@@ -8,7 +8,7 @@ use ima_message::{DateTime, Entry, Flag, HeaderBlock, MessageDigest};
 
 use super::incoming::Incoming;
 use super::store::{Arrival, Giver};
-use crate::durable::Barrier;
+use crate::durable::{Barrier, can_sync_whole};
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::journal::Written;
@@ -16,7 +16,7 @@ use crate::shared::Shared;
 use crate::stage::{Stage, Staged, Syncing};
 
 /// Messages whose files are synced by themselves. Of more than these the file
-/// system is synced as a whole: dearer for a few, cheaper for many.
+/// system is synced as a whole, where it can be: dearer for a few, cheaper for many.
 const SYNCED_EACH: usize = 16;
 /// Files that are synced at once: a file system brings them onto the disk
 /// together, and takes for that as long as for one.
@@ -177,8 +177,8 @@ impl Batch<'_> {
 
     /// Brings the octets of what is staged onto the disk.
     fn sync_files(&self) -> Result<(), MailboxError> {
-        if self.messages.len() > SYNCED_EACH {
-            let tmp = &self.folder.tmp;
+        let tmp = &self.folder.tmp;
+        if self.messages.len() > SYNCED_EACH && can_sync_whole(&**tmp) {
             return Barrier::FileSystem
                 .sync(&**tmp)
                 .map_err(|e| tmp.fault(Step::Sync, "", e));

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::store::{Arrival, Giver};
 use super::storing::{Stored, Storing};
 use super::targets::{Opened, Outcome};
-use crate::durable::Barrier;
+use crate::durable::{Barrier, can_sync_whole};
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::lock::Lock;
@@ -108,8 +108,9 @@ fn hold<'a>(
     })
 }
 
-/// Brings the folders onto the disk: where many lie on one file system, by one sync of
-/// it, of which each is told, and otherwise each by itself.
+/// Brings the folders onto the disk: where many lie on one file system that can be
+/// synced as a whole, by one sync of it, of which each is told, and otherwise each by
+/// itself.
 fn sync(
     held: &[Held<'_>],
     each: impl Fn(&Held<'_>) -> Result<(), MailboxError>,
@@ -119,7 +120,8 @@ fn sync(
     for device in held.iter().filter_map(|one| one.device) {
         *counts.entry(device).or_default() += 1;
     }
-    let mut whole: BTreeMap<u64, Result<(), Errno>> = BTreeMap::new();
+    // None: it cannot be synced as a whole.
+    let mut whole: BTreeMap<u64, Option<Result<(), Errno>>> = BTreeMap::new();
     let of = |one: &Held<'_>| {
         let many = |device: &u64| counts.get(device).is_some_and(|count| *count > SYNCED_EACH);
         let Some(device) = one.device.filter(many) else {
@@ -128,8 +130,11 @@ fn sync(
         let root = &one.folder.root;
         let synced = whole
             .entry(device)
-            .or_insert_with(|| Barrier::FileSystem.sync(root));
-        told(one, synced.map_err(|e| root.fault(Step::Sync, "", e)))
+            .or_insert_with(|| can_sync_whole(root).then(|| Barrier::FileSystem.sync(root)));
+        match synced {
+            Some(synced) => told(one, synced.map_err(|e| root.fault(Step::Sync, "", e))),
+            None => each(one),
+        }
     };
     held.iter().map(of).collect()
 }

@@ -13,7 +13,7 @@ use ima_message::{HeaderBlock, Part, PartDigest};
 
 use super::MAX_DESCRIPTORS;
 use super::found::Found;
-use super::incoming::{Incoming, hold_kept, octets};
+use super::incoming::{Attached, Incoming, hold_kept, octets};
 use super::message::MessageFile;
 use super::shelf::{Group, Shelf};
 use super::source::Source;
@@ -185,11 +185,11 @@ impl<'a> Common<'a> {
                     continue;
                 };
                 let (number, part) = (*number, *part);
-                let staged = match hold_kept(folder, &holding, part)? {
+                let staged = match hold_kept(folder, &holding, part.into())? {
                     Some(held) if self.is_right(&held, &copy, part)? => held,
                     _ => copy,
                 };
-                attachments.push((number, part.clone(), staged));
+                attachments.push(Attached::new(number, part, staged));
             }
         }
         let group = folder.messages.device_and_owner()?;

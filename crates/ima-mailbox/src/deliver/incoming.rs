@@ -12,7 +12,7 @@ use super::found::Found;
 use super::message::MessageFile;
 use super::source::Source;
 use crate::error::MailboxError;
-use crate::folder::{Folder, Kept};
+use crate::folder::{Announced, Folder, Kept};
 use crate::name;
 use crate::shared::{self, Key, Shared};
 use crate::stage::{BUFFER, Draft, Stage, Staged};
@@ -30,8 +30,25 @@ pub(crate) struct Incoming {
     attachments: Vec<Attached>,
 }
 
-/// An attachment with its part number.
-type Attached = (usize, Part, Arc<Staged>);
+/// An attachment: of its part no more than is needed, since there may be as many of
+/// these at once as parts and folders.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// The part number.
+    pub(super) number: usize,
+    pub(super) announced: Announced,
+    pub(super) staged: Arc<Staged>,
+}
+
+impl Attached {
+    pub(super) fn new(number: usize, part: &Part, staged: Arc<Staged>) -> Self {
+        Self {
+            number,
+            announced: part.into(),
+            staged,
+        }
+    }
+}
 
 /// The header block and the inline parts of a message that comes.
 enum Body {
@@ -97,10 +114,10 @@ impl Incoming {
             let digest = part.digest();
             if let Some(staged) = by_digest.get(&digest) {
                 source.read(part, &mut |_| Ok(()))?;
-                attachments.push((number, part.clone(), Arc::clone(staged)));
+                attachments.push(Attached::new(number, part, Arc::clone(staged)));
                 continue;
             }
-            let staged = if let Some(held) = hold_kept(folder, &stage, part)? {
+            let staged = if let Some(held) = hold_kept(folder, &stage, part.into())? {
                 stage_beside(&stage, part, held, &mut source)?
             } else if let Some(shared) = shared {
                 let (device, owner) = folder.attachments.device_and_owner()?;
@@ -121,7 +138,7 @@ impl Incoming {
                 stage_part(&stage, part, &mut source)?
             };
             by_digest.insert(digest, Arc::clone(&staged));
-            attachments.push((number, part.clone(), staged));
+            attachments.push(Attached::new(number, part, staged));
         }
         source.end()?;
         let message = Arc::new(body.finish(&stage)?);
@@ -177,7 +194,7 @@ impl Incoming {
                 }
                 Staged::named(&folder.attachments, kept)
             };
-            attachments.push((number, part.clone(), Arc::new(staged)));
+            attachments.push(Attached::new(number, part, Arc::new(staged)));
         }
         Ok(Some(Self {
             digest,
@@ -205,20 +222,18 @@ impl Incoming {
     pub(super) fn attached_octets(&self) -> u64 {
         self.attachments
             .iter()
-            .map(|(_, part, _)| part.length())
+            .map(|one| one.announced.length)
             .fold(0, u64::saturating_add)
     }
 
     /// The attachments with their part numbers.
-    pub(super) fn attachments(&self) -> impl Iterator<Item = (usize, &Part, &Staged)> {
-        self.attachments
-            .iter()
-            .map(|(number, part, staged)| (*number, part, &**staged))
+    pub(super) fn attachments(&self) -> impl Iterator<Item = &Attached> {
+        self.attachments.iter()
     }
 
     /// The files that are staged for this message.
     pub(super) fn staged_files(&self) -> impl Iterator<Item = &Staged> {
-        let attachments = self.attachments.iter().map(|(_, _, staged)| &**staged);
+        let attachments = self.attachments.iter().map(|one| &*one.staged);
         attachments.chain([self.message.staged()])
     }
 
@@ -237,11 +252,11 @@ pub(super) fn octets(header: &HeaderBlock) -> u64 {
 pub(super) fn hold_kept(
     folder: &Folder,
     stage: &Stage,
-    part: &Part,
+    part: Announced,
 ) -> Result<Option<Arc<Staged>>, MailboxError> {
     match folder.kept(part)? {
         Kept::Whole(file) => {
-            let held = stage.hold(file, &folder.attachments, &name::kept(part.digest()))?;
+            let held = stage.hold(file, &folder.attachments, &name::kept(part.digest))?;
             Ok(held.map(Arc::new))
         }
         Kept::Damaged | Kept::Absent => Ok(None),

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use std::collections::BTreeSet;
 
-use ima_message::{DateTime, Entry, Flag, FlagChange, MessageDigest, Part};
+use ima_message::{DateTime, Entry, Flag, FlagChange};
 use rustix::fs::OFlags;
 
 use super::found;
@@ -16,8 +16,9 @@ use super::storing::Linked;
 use crate::change::flag_lines;
 use crate::check::Digested;
 use crate::directory::Directory;
+use crate::durable::can_sync_whole;
 use crate::error::MailboxError;
-use crate::folder::{Folder, Kept};
+use crate::folder::{Announced, Folder, Kept};
 use crate::name;
 use crate::stage::Staged;
 
@@ -111,8 +112,12 @@ impl Folder {
                     None => found::whole(&self.messages, &name, file, digest)?,
                 };
                 if let Some(whole) = whole {
-                    // More of them are synced together.
-                    if linked.found <= SYNCED_EACH && !whole.is_synced() {
+                    // More of them are synced together, where they can be.
+                    if linked.found > SYNCED_EACH {
+                        if !can_sync_whole(&*self.messages) {
+                            whole.sync()?;
+                        }
+                    } else if !whole.is_synced() {
                         linked.unsynced.push(whole);
                     }
                     // Its transport fields may be others.
@@ -154,19 +159,6 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether a message is here, and its header block and inline parts are whole; then
-    /// they are on the disk too: whoever linked it may have died before.
-    pub(crate) fn is_here(&self, digest: MessageDigest) -> Result<bool, MailboxError> {
-        let name = name::message(digest);
-        let Some(file) = self.messages.find_file(&name, OFlags::RDONLY)? else {
-            return Ok(false);
-        };
-        match found::whole(&self.messages, &name, file, digest)? {
-            None => Ok(false),
-            Some(file) => file.sync().map(|()| true),
-        }
-    }
-
     /// Links each attachment under its digest and under the message's. Where the
     /// message is there already, so are its attachments: one that is not, or is
     /// damaged, against all order, is put back.
@@ -176,9 +168,10 @@ impl Folder {
         is_stored: bool,
         links: &mut Links<'a>,
     ) -> Result<(), MailboxError> {
-        for (number, part, staged) in incoming.attachments() {
+        for attached in incoming.attachments() {
+            let (part, staged) = (attached.announced, &*attached.staged);
             self.keep(incoming, part, staged)?;
-            let name = name::attachment(incoming.digest(), number);
+            let name = name::attachment(incoming.digest(), attached.number);
             match is_right(&self.messages, &name, part, staged)? {
                 None => {}
                 Some(true) if is_stored => continue,
@@ -195,8 +188,13 @@ impl Folder {
     }
 
     /// Puts an attachment in the place of a damaged one of its digest.
-    fn keep(&self, incoming: &Incoming, part: &Part, staged: &Staged) -> Result<(), MailboxError> {
-        let name = name::kept(part.digest());
+    fn keep(
+        &self,
+        incoming: &Incoming,
+        part: Announced,
+        staged: &Staged,
+    ) -> Result<(), MailboxError> {
+        let name = name::kept(part.digest);
         match is_right(&self.attachments, &name, part, staged)? {
             Some(false) => incoming.stage.replace(staged, &self.attachments, &name),
             _ => Ok(()),
@@ -207,11 +205,11 @@ impl Folder {
         &'a self,
         incoming: &Incoming,
         name: &str,
-        part: &Part,
+        part: Announced,
         staged: &Staged,
         links: &mut Links<'a>,
     ) -> Result<(), MailboxError> {
-        let kept_name = name::kept(part.digest());
+        let kept_name = name::kept(part.digest);
         match self.kept(part)? {
             Kept::Absent => {
                 let copy = links.add_or_copy(&self.attachments, &kept_name, staged, incoming)?;
@@ -241,20 +239,20 @@ impl Folder {
 fn is_right(
     directory: &Directory,
     name: &str,
-    part: &Part,
+    part: Announced,
     staged: &Staged,
 ) -> Result<Option<bool>, MailboxError> {
     let Some(file) = directory.find_file(name, OFlags::RDONLY)? else {
         return Ok(None);
     };
-    let is_right = directory.metadata(name, &file)?.len() == part.length()
+    let is_right = directory.metadata(name, &file)?.len() == part.length
         && (staged.is(&file)? || is_digest(file, part));
     Ok(Some(is_right))
 }
 
 /// What cannot be read has no digest.
-fn is_digest(file: File, part: &Part) -> bool {
+fn is_digest(file: File, part: Announced) -> bool {
     Digested::default()
         .digest(file)
-        .is_ok_and(|found| found == part.digest())
+        .is_ok_and(|found| found == part.digest)
 }

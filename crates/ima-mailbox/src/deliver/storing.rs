@@ -9,7 +9,7 @@ use super::Delivered;
 use super::links::Links;
 use super::message::MessageFile;
 use super::store::{Arrival, Giver, SYNCED_EACH};
-use crate::durable::Barrier;
+use crate::durable::{Barrier, can_sync_whole};
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::journal::{Journal, Written};
@@ -176,7 +176,7 @@ impl Storing<'_> {
             .iter()
             .try_for_each(|file| file.sync())?;
         let messages = &self.folder.messages;
-        if self.linked.found > SYNCED_EACH {
+        if self.linked.found > SYNCED_EACH && can_sync_whole(&**messages) {
             Barrier::FileSystem
                 .sync(&**messages)
                 .map_err(|e| messages.fault(Step::Sync, "", e))?;

@@ -6,8 +6,8 @@
 //! written, and brought onto the disk likewise.
 //! Nobody waits for a lock here: a folder that somebody else has, and one that is there
 //! twice, has its turn by itself at the end, again and again for half a minute. So
-//! nobody who keeps a folder locked keeps anybody from another, and the order of the
-//! locks does not matter.
+//! nobody who keeps a folder locked keeps anybody from another, nor from being told,
+//! and the order of the locks does not matter. One folder alone is tried as long.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,8 +28,9 @@ use super::common::Common;
 use super::store::{Arrival, Giver};
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
+use crate::lock::Lock;
 use crate::name;
-use crate::quota::Source;
+use crate::quota::{Room, Source};
 
 /// Folders of a block, at least: with their descriptors, and those of the message in
 /// each of them, a process stays below 1,024.
@@ -44,6 +45,10 @@ const ALLOWED: u64 = 32;
 /// them be in between.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
+/// One alone is tried again after a millisecond, and then more seldom, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+/// How long those that have the message wait for the others before they are told.
+const SOON: Duration = Duration::from_millis(100);
 
 /// A folder that is to have a message, and the header block that the message has
 /// there: its parts are those of the others, and its transport fields may be its own.
@@ -102,7 +107,7 @@ pub fn deliver_to_all(
         place: Place::Open(target.folder),
         header: target.header,
     });
-    deliver(&aims.collect::<Vec<_>>(), data)
+    in_order(&aims.collect::<Vec<_>>(), data)
 }
 
 /// As [`deliver_to_all`], by the paths of folders. Of those that are not open already
@@ -115,6 +120,29 @@ pub fn deliver_to_paths(
     targets: &[PathTarget<'_>],
     data: &mut dyn Read,
 ) -> Vec<Result<Delivered, MailboxError>> {
+    in_order(&aims(targets), data)
+}
+
+/// As [`deliver_to_paths`], for whoever tells each as soon as may be: where some
+/// folder has to be waited for, `early` gets what is known of others, by their places
+/// among the targets, once the data were read to their end. The rest is given back.
+///
+/// # Errors
+/// As there.
+pub fn deliver_to_paths_early(
+    targets: &[PathTarget<'_>],
+    data: &mut dyn Read,
+    early: Early<'_>,
+) -> Outcomes {
+    deliver(&aims(targets), data, early)
+}
+
+/// What became of targets, by their places.
+pub type Outcomes = BTreeMap<usize, Result<Delivered, MailboxError>>;
+/// Takes what is known early.
+pub type Early<'e> = &'e mut dyn FnMut(Outcomes);
+
+fn aims<'a>(targets: &[PathTarget<'a>]) -> Vec<Aim<'a>> {
     let aims = targets.iter().map(|target| Aim {
         place: match target.folder {
             Some(folder) => Place::Open(folder),
@@ -122,7 +150,7 @@ pub fn deliver_to_paths(
         },
         header: target.header,
     });
-    deliver(&aims.collect::<Vec<_>>(), data)
+    aims.collect()
 }
 
 /// A target, whichever way its folder is reached.
@@ -164,21 +192,32 @@ impl Deref for Opened<'_> {
 
 pub(super) type Outcome = Result<Delivered, MailboxError>;
 
-fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
+fn in_order(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
+    let mut outcomes = Outcomes::new();
+    let rest = deliver(aims, data, &mut |mut early| outcomes.append(&mut early));
+    outcomes.extend(rest);
+    outcomes.into_values().collect()
+}
+
+fn deliver(aims: &[Aim<'_>], data: &mut dyn Read, early: Early<'_>) -> Outcomes {
     let Some(first) = aims.first() else {
-        return Vec::new();
+        return Outcomes::new();
     };
     if let [one] = aims {
         let folder = one.open();
         let header = one.header.header();
-        return vec![folder.and_then(|folder| folder.deliver(&header, data, None))];
+        let outcome = folder.and_then(|folder| folder.deliver_in_time(&header, data));
+        return Outcomes::from([(0, outcome)]);
     }
     let header = first.header.header();
     let mut common = match Common::read(&header, aims, data) {
         Ok(common) => common,
-        Err(error) => return aims.iter().map(|_| Err(again(&error))).collect(),
+        Err(error) => {
+            let all = (0..aims.len()).map(|index| (index, Err(again(&error))));
+            return all.collect();
+        }
     };
-    let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
+    let mut outcomes = Outcomes::new();
     let mut later = Vec::new();
     let indices: Vec<usize> = (0..aims.len()).collect();
     for block in indices.chunks(block(getrlimit(Resource::Nofile).current)) {
@@ -207,7 +246,8 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
         let staged: Vec<Staged<'_>> = staged.collect();
         store(&staged, &mut outcomes, &mut later);
     }
-    let end = Instant::now() + PATIENCE;
+    let begin = Instant::now();
+    let end = begin + PATIENCE;
     while !later.is_empty() {
         let is_last = Instant::now() >= end;
         let before = later.len();
@@ -222,10 +262,39 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read) -> Vec<Outcome> {
             false
         });
         if later.len() == before {
+            if !outcomes.is_empty() && begin.elapsed() >= SOON {
+                early(std::mem::take(&mut outcomes));
+            }
             thread::sleep(PAUSE);
         }
     }
-    outcomes.into_values().collect()
+    outcomes
+}
+
+/// The locks of a folder that has the message alone, for which somebody else is waited
+/// as long as for many.
+pub(super) fn lock_in_time(folder: &Folder) -> Result<(Option<Room>, Lock), MailboxError> {
+    lock_within(folder, PATIENCE)
+}
+
+fn lock_within(folder: &Folder, patience: Duration) -> Result<(Option<Room>, Lock), MailboxError> {
+    let end = Instant::now() + patience;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let is_last = Instant::now() >= end;
+        if let Some(locks) = try_lock(folder, Source::Journals)? {
+            return Ok(locks);
+        }
+        if is_last {
+            return Err(is_locked(folder));
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn is_locked(folder: &Folder) -> MailboxError {
+    folder.root.fault(Step::Lock, name::LOCK, Errno::WOULDBLOCK)
 }
 
 /// Folders of a block where a process may have so many files open; `None`: any number.
@@ -243,7 +312,7 @@ fn by_itself<'a>(
     let folder = aim.open()?;
     let Some((room, lock)) = try_lock(&folder, Source::Journals)? else {
         return match is_last {
-            true => Err(folder.root.fault(Step::Lock, name::LOCK, Errno::WOULDBLOCK)),
+            true => Err(is_locked(&folder)),
             false => Ok(None),
         };
     };
@@ -288,8 +357,30 @@ pub(super) fn again(error: &MailboxError) -> MailboxError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
+
+    /// Once it was waited for without end.
+    #[test]
+    fn one_folder_alone_is_not_waited_for_for_ever() {
+        let mailbox = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&mailbox.path().join("inbox")).unwrap();
+        let held = folder.lock_exclusively().unwrap();
+        let error = lock_within(&folder, Duration::from_millis(20)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                MailboxError::Io {
+                    step: Step::Lock,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        drop(held);
+        lock_within(&folder, Duration::ZERO).unwrap();
+    }
 
     #[test]
     fn a_block_is_as_large_as_descriptors_allow() {

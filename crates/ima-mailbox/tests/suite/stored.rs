@@ -29,6 +29,50 @@ fn a_message_is_read_octet_for_octet() {
     assert!(folder.stored(nobodys).unwrap().is_none());
 }
 
+/// Once the file of a message alone was taken for all of it.
+#[test]
+fn a_message_is_whole_with_all_its_attachments() {
+    let attached = octets(2, 1000);
+    let one = Parts::default().inline(b"One\n").attach(&attached);
+    let letter = one.attach(b"two").letter("1");
+    let (digest, name) = (
+        letter.header.digest(),
+        format!("messages/{}", letter.name()),
+    );
+    let (second, third) = (format!("{name}.2"), format!("{name}.3"));
+    /// What is done to the folder.
+    type Damage<'a> = &'a dyn Fn(&Place);
+    let damages: [Damage<'_>; 7] = [
+        &|place| fs::remove_file(place.path(&name)).unwrap(),
+        &|place| fs::write(place.path(&name), "").unwrap(),
+        &|place| fs::write(place.path(&name), letter.header.as_bytes()).unwrap(),
+        &|place| fs::remove_file(place.path(&second)).unwrap(),
+        &|place| fs::write(place.path(&second), "").unwrap(),
+        &|place| fs::remove_file(place.path(&third)).unwrap(),
+        &|place| {
+            fs::remove_file(place.path(&third)).unwrap();
+            fs::create_dir(place.path(&third)).unwrap();
+        },
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let place = Place::new();
+        assert!(!place.open().has_whole(digest).unwrap());
+        place.deliver(&letter).unwrap();
+        assert!(place.open().has_whole(digest).unwrap());
+        damage(&place);
+        assert!(!place.open().has_whole(digest).unwrap(), "{number}");
+        if place.path(&third).is_dir() {
+            continue;
+        }
+        let folder = place.open();
+        let mut batch = folder.batch_of_user().unwrap();
+        batch.add_again(digest, letter.header.date().clone(), 1);
+        assert_eq!(batch.commit().unwrap().missing, [digest], "{number}");
+        place.deliver(&letter).unwrap();
+        assert!(folder.has_whole(digest).unwrap(), "{number}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_message_is_named() {
     let attachment = octets(2, 1000);

@@ -8,7 +8,8 @@ use std::thread;
 
 use ima_mailbox::Delivered::{self, Duplicate, Stored};
 use ima_mailbox::{
-    Act, Folder, MailboxError, PathTarget, Target, deliver_to_all, deliver_to_paths,
+    Act, Folder, MailboxError, Outcomes, PathTarget, Target, deliver_to_all, deliver_to_paths,
+    deliver_to_paths_early,
 };
 use ima_message::DataError;
 use rustix::fs::{FlockOperation, flock};
@@ -386,6 +387,38 @@ fn who_keeps_a_folder_locked_keeps_nobody_from_another() {
         drop((lock, room));
         all(delivery.join().unwrap(), Stored);
     });
+    for inbox in &users.inboxes {
+        holds(inbox, &letter);
+    }
+}
+
+/// Once everybody's answer waited as long as the one whose folder was locked.
+#[test]
+fn those_who_have_it_are_told_before_others_are_waited_for() {
+    let users = Users::new(5);
+    let letter = Letter::full("1");
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .open(users.inboxes[2].join("lock"))
+        .unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let targets = users.inboxes.iter().map(|path| PathTarget {
+        path,
+        folder: None,
+        header: &letter.header,
+    });
+    let (mut lock, mut told) = (Some(lock), Vec::new());
+    let mut early = |outcomes: Outcomes| {
+        told.extend(outcomes.keys().copied());
+        all(outcomes.into_values().collect(), Stored);
+        lock.take();
+    };
+    let targets: Vec<_> = targets.collect();
+    let rest = deliver_to_paths_early(&targets, &mut &*letter.data, &mut early);
+    assert_eq!(told, [0, 1, 3, 4]);
+    assert_eq!(rest.keys().collect::<Vec<_>>(), [&2]);
+    all(rest.into_values().collect(), Stored);
     for inbox in &users.inboxes {
         holds(inbox, &letter);
     }

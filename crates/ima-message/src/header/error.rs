@@ -5,9 +5,7 @@ use std::io;
 use crate::address::{AddressError, MailboxError};
 use crate::date::DateError;
 use crate::id::IdError;
-use crate::limits::{
-    MAX_ADDRESSES, MAX_BLOCK, MAX_FIELDS, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES,
-};
+use crate::limits::{MAX_ADDRESSES, MAX_BLOCK, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES};
 use crate::part::PartError;
 use crate::received::ReceivedError;
 use crate::signature::SignatureError;
@@ -50,9 +48,6 @@ pub enum Rule {
     /// A block over its limit.
     #[error("a header block has at most {MAX_BLOCK} octets")]
     LongBlock,
-    /// More fields than a block has.
-    #[error("a header block has at most {MAX_FIELDS} fields")]
-    ManyFields,
     /// The empty line is missing.
     #[error("an empty line ends the header block; the octets end before it")]
     NoEnd,

@@ -7,9 +7,7 @@ use super::{Essentials, Field, HeaderBlock, HeaderError, Line, Rule};
 use crate::address::{Address, Mailbox};
 use crate::date::DateTime;
 use crate::id::MessageId;
-use crate::limits::{
-    MAX_ADDRESSES, MAX_BLOCK, MAX_FIELDS, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES,
-};
+use crate::limits::{MAX_ADDRESSES, MAX_BLOCK, MAX_LINE, MAX_MAILERS, MAX_PARTS, MAX_SIGNATURES};
 use crate::part::Part;
 use crate::received::Received;
 use crate::signature::Signature;
@@ -34,6 +32,7 @@ impl HeaderBlock {
         let mut offset = 0;
         for (index, line) in block.split_inclusive('\n').enumerate() {
             let number = index + 1;
+            reading.line = number;
             let at = |(column, rule)| HeaderError {
                 line: number,
                 column,
@@ -55,9 +54,6 @@ impl HeaderBlock {
                 }
                 return reading.finish(block, number);
             }
-            if number > MAX_FIELDS {
-                return Err(at((1, Rule::ManyFields)));
-            }
             let field = if number == 1 {
                 if content != "ima: 1" {
                     return Err(at((1, Rule::Version)));
@@ -67,7 +63,9 @@ impl HeaderBlock {
                 reading.field(content).map_err(at)?
             };
             let range = offset..offset + content.len();
-            reading.lines.push(Line { range, field });
+            if !field.is_by_name() {
+                reading.lines.push(Line { range, field });
+            }
             offset += line.len();
         }
         let rule = if octets.is_empty() {
@@ -76,7 +74,7 @@ impl HeaderBlock {
             Rule::NoEnd
         };
         Err(HeaderError {
-            line: reading.lines.len() + 1,
+            line: reading.line + 1,
             column: 1,
             rule,
         })
@@ -104,6 +102,8 @@ fn utf8(octets: &[u8]) -> Result<&str, HeaderError> {
 /// What has been seen so far.
 #[derive(Default)]
 struct Reading {
+    /// The number of the line that is read, from 1.
+    line: usize,
     lines: Vec<Line>,
     from: Option<Mailbox>,
     date: Option<DateTime>,
@@ -189,7 +189,10 @@ impl Reading {
                 self.delivers += 1;
                 Field::Deliver(Address::parse(value)?)
             }
-            "reply-to" => Field::ReplyTo(Mailbox::parse(value)?),
+            "reply-to" => {
+                Mailbox::parse(value)?;
+                Field::ReplyTo
+            }
             "subject" => {
                 once(std::mem::replace(&mut self.subject, true), twice)?;
                 Field::Subject
@@ -208,7 +211,10 @@ impl Reading {
                 once(std::mem::replace(&mut self.in_reply_to, true), twice)?;
                 Field::InReplyTo(MessageId::parse(value)?)
             }
-            "references" => Field::References(MessageId::parse(value)?),
+            "references" => {
+                MessageId::parse(value)?;
+                Field::References
+            }
             "part" => {
                 once(self.parts.len() == MAX_PARTS, too_many)?;
                 let part = Part::parse(value, self.parts.len() + 1)?;
@@ -221,7 +227,7 @@ impl Reading {
             "size" => {
                 let size = text::parse_decimal(value).ok_or(Rule::SizeFormat)?;
                 once(self.size.replace(size).is_some(), twice)?;
-                self.size_line = self.lines.len() + 1;
+                self.size_line = self.line;
                 Field::Size(size)
             }
             "mailer" => {
@@ -231,12 +237,12 @@ impl Reading {
             }
             "signature" => {
                 once(self.signatures.len() == MAX_SIGNATURES, too_many)?;
-                self.signatures.push(self.lines.len());
-                Field::Signature(Signature::parse(value)?)
+                self.signatures.push(self.line);
+                Field::Signature(Box::new(Signature::parse(value)?))
             }
             "received" => {
                 once(std::mem::replace(&mut self.received, true), twice)?;
-                Field::Received(Received::parse(value)?)
+                Field::Received(Box::new(Received::parse(value)?))
             }
             _ => Field::Other,
         })
@@ -274,7 +280,6 @@ impl Reading {
                 rule: Rule::SizeSum(sum),
             });
         }
-        // It may be kept for long.
         self.lines.shrink_to_fit();
         let header = HeaderBlock {
             octets: block.into(),
@@ -287,7 +292,7 @@ impl Reading {
             for (signature, line) in header.signatures().zip(&self.signatures) {
                 let column = "signature: ".len() + 1;
                 signature.check(&letter).map_err(|error| HeaderError {
-                    line: line + 1,
+                    line: *line,
                     column,
                     rule: error.into(),
                 })?;

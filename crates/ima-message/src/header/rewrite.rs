@@ -47,7 +47,7 @@ impl HeaderBlock {
         self.keeping(|field| !matches!(field, Field::Received(_)))
             .with_line(
                 format!("received: {received}"),
-                Field::Received(received.clone()),
+                Field::Received(Box::new(received.clone())),
             )
     }
 
@@ -56,16 +56,8 @@ impl HeaderBlock {
     #[must_use]
     pub fn push_with_received(&self, received: &Received, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let stays = |line: &&Line| !matches!(line.field, Field::Received(_));
-        for line in self.lines.iter().filter(stays) {
-            // The range and the LF behind it lie within the octets.
-            let octets = self.octets.as_bytes();
-            out.extend_from_slice(
-                octets
-                    .get(line.range.start..=line.range.end)
-                    .unwrap_or_default(),
-            );
-        }
+        self.pieces_without(|field| matches!(field, Field::Received(_)))
+            .for_each(|piece| out.extend_from_slice(piece.as_bytes()));
         // A vector takes all that is written to it.
         let _ = write!(out, "received: {received}\n\n");
         let fits = out.len() - start <= MAX_BLOCK;
@@ -85,7 +77,7 @@ impl HeaderBlock {
         }
         self.clone().with_line(
             format!("signature: {signature}"),
-            Field::Signature(signature),
+            Field::Signature(Box::new(signature)),
         )
     }
 
@@ -107,17 +99,21 @@ impl HeaderBlock {
 
     fn keeping(&self, keep: impl Fn(&Field) -> bool) -> Self {
         let mut octets = String::with_capacity(self.octets.len());
-        let mut lines = Vec::with_capacity(self.lines.len());
-        for line in self.lines.iter().filter(|line| keep(&line.field)) {
-            let start = octets.len();
-            octets.push_str(self.octets.get(line.range.clone()).unwrap_or_default());
-            lines.push(Line {
-                range: start..octets.len(),
-                field: line.field.clone(),
-            });
-            octets.push('\n');
-        }
+        octets.extend(self.pieces_without(|field| !keep(field)));
         octets.push('\n');
+        let mut lines = Vec::with_capacity(self.lines.len());
+        let mut gone = 0;
+        for Line { range, field } in &self.lines {
+            if keep(field) {
+                lines.push(Line {
+                    range: range.start - gone..range.end - gone,
+                    field: field.clone(),
+                });
+            } else {
+                gone += range.len() + 1;
+            }
+        }
+        lines.shrink_to_fit();
         Self {
             octets: octets.into(),
             lines,

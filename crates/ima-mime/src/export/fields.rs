@@ -48,14 +48,8 @@ pub(crate) fn write(header: &HeaderBlock, out: &mut Vec<u8>) {
             _ => None,
         }),
     );
-    mailboxes(
-        out,
-        "Reply-To",
-        &of(|f| match f {
-            Field::ReplyTo(m) => Some(m),
-            _ => None,
-        }),
-    );
+    let reply_to: Vec<Mailbox> = header.reply_to().collect();
+    mailboxes(out, "Reply-To", &reply_to.iter().collect::<Vec<_>>());
     if let Some(subject) = header.subject() {
         text(out, "Subject", subject);
     }
@@ -70,8 +64,8 @@ pub(crate) fn write(header: &HeaderBlock, out: &mut Vec<u8>) {
     }
     let references: Vec<&str> = header
         .fields()
-        .filter_map(|(_, _, field)| match field {
-            Field::References(id) => Some(id.as_str()),
+        .filter_map(|(_, value, field)| match field {
+            Field::References => Some(value),
             _ => None,
         })
         .collect();

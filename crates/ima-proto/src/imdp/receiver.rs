@@ -7,7 +7,8 @@ use ima_message::limits::MAX_BLOCK;
 use ima_message::{Author, DataVerifier, HeaderBlock, Hostpart};
 
 use super::answer::{DataAnswer, HeadersAnswer, Keyword};
-use super::command::{Command, CommandError};
+use super::command::Command;
+use super::end::{End, NotDelivered, ProtocolError};
 use super::{INFORMATION, message_time};
 use crate::framing::{BlockError, Channel, Wire, WireError};
 use crate::tls::VerifiedNames;
@@ -144,9 +145,8 @@ pub trait Service {
     /// [`Drop`]: close at once.
     fn deliver(&mut self, message: &Accepted, data: Self::Store, say: &mut dyn Say) -> Outcome;
 
-    /// Is told of data that it is not given to deliver: they do not match their
-    /// digests, or could not be stored.
-    fn not_delivered(&mut self, _message: &Accepted, _answer: DataAnswer) {}
+    /// Is told of an accepted message that it does not get to deliver.
+    fn not_delivered(&mut self, _message: &Accepted, _why: &NotDelivered) {}
 
     /// The answer to a header block or to data has gone out, or the peer is gone:
     /// the time for what need not be done before.
@@ -157,44 +157,6 @@ pub trait Service {
     fn goes_on(&mut self) -> bool {
         true
     }
-}
-
-/// How a connection ended.
-#[derive(Debug)]
-pub enum End {
-    /// The sender was done, or closed between two messages.
-    Done,
-    /// The sender broke the grammar; it was told, and the connection closed.
-    Error(ProtocolError),
-    /// The service wanted it dropped.
-    Dropped,
-    /// The service finishes.
-    Stopped,
-    /// The connection failed or a time was up.
-    Broken(WireError),
-}
-
-/// What a sender did wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProtocolError {
-    /// A line that is no command.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// A command where it has no place.
-    #[error("out of order: {0}")]
-    OutOfOrder(&'static str),
-    /// A header block over the limit.
-    #[error("a header block has at most {0} octets here")]
-    HeaderBlock(u64),
-    /// DATA of another length than the parts have.
-    #[error("DATA must announce {0} octets, the sum of the accepted parts")]
-    DataLength(u64),
-    /// More messages than allowed.
-    #[error("{0} messages are the most on one connection; open another")]
-    Messages(u64),
-    /// A line too long, or not text.
-    #[error("a command is a line of text of at most 4,096 octets")]
-    Line,
 }
 
 /// One connection from a sender.
@@ -211,6 +173,25 @@ enum Stop {
     Drop,
     Wire(WireError),
     Protocol(ProtocolError),
+}
+impl Stop {
+    fn reason(&self) -> Box<str> {
+        match self {
+            Self::Drop => "dropped".into(),
+            Self::Wire(error) => error.to_string().into(),
+            Self::Protocol(error) => error.to_string().into(),
+        }
+    }
+}
+
+/// What came after ACCEPT.
+enum Came<S> {
+    /// The data, whole and right.
+    Data(S),
+    /// No message that could be delivered.
+    Nothing(NotDelivered),
+    /// The end.
+    Done,
 }
 impl From<WireError> for Stop {
     fn from(error: WireError) -> Self {
@@ -326,18 +307,24 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
             .check(&message, &mut Speaker::new(&mut self.wire, limits.idle))?;
         let sent = self.answer(&answer.to_string());
         self.service.answered();
-        sent?;
         if answer != HeadersAnswer::Accept {
+            sent?;
             return Ok(Continue(()));
         }
-        match Command::parse(&self.wire.read_line(limits.decision)?)? {
-            Command::Data { octets } if octets == message.header.size() => self.data(&message)?,
-            Command::Data { .. } => {
-                return Err(ProtocolError::DataLength(message.header.size()).into());
+        let came = sent.map_err(Stop::from);
+        match came.and_then(|()| self.data(&message)) {
+            Ok(Came::Data(store)) => self.deliver(&message, store)?,
+            Ok(Came::Nothing(why)) => self.do_not_deliver(&message, &why)?,
+            Ok(Came::Done) => {
+                let why = NotDelivered::Broken("the sender was done".into());
+                self.service.not_delivered(&message, &why);
+                return Ok(Break(()));
             }
-            Command::Abort => self.answer("OK")?,
-            Command::Done => return Ok(Break(())),
-            _ => return Err(ProtocolError::OutOfOrder("DATA or ABORT comes after ACCEPT").into()),
+            Err(stop) => {
+                let why = NotDelivered::Broken(stop.reason());
+                self.service.not_delivered(&message, &why);
+                return Err(stop);
+            }
         }
         Ok(Continue(()))
     }
@@ -384,7 +371,17 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         })
     }
 
-    fn data(&mut self, message: &Accepted) -> Result<(), Stop> {
+    /// The data of an accepted message, verified and kept.
+    fn data(&mut self, message: &Accepted) -> Result<Came<S::Store>, Stop> {
+        match Command::parse(&self.wire.read_line(self.limits.decision)?)? {
+            Command::Data { octets } if octets == message.header.size() => {}
+            Command::Data { .. } => {
+                return Err(ProtocolError::DataLength(message.header.size()).into());
+            }
+            Command::Abort => return Ok(Came::Nothing(NotDelivered::Abort)),
+            Command::Done => return Ok(Came::Done),
+            _ => return Err(ProtocolError::OutOfOrder("DATA or ABORT comes after ACCEPT").into()),
+        }
         let mut store = self.service.store(message);
         let mut verifier = DataVerifier::new(message.header.parts());
         let mut wrong = None;
@@ -408,37 +405,48 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
             Err(BlockError::Wire(error)) => return Err(error.into()),
             Err(BlockError::Sink(never)) => match never {},
         }
-        if let Some(error) = wrong.or_else(|| verifier.finish().err()) {
-            Speaker::new(&mut self.wire, self.limits.idle).line(&error.to_string());
-            self.service.not_delivered(message, DataAnswer::Fail);
-            let sent = self.answer(DataAnswer::Fail.as_str());
-            self.service.answered();
-            return Ok(sent?);
-        }
-        let answer = match store {
-            Ok(store) => {
-                // The handler is ended at the deadline; its last lines go after it.
-                self.wire
-                    .set_message_deadline(Some(message.deadline + self.limits.idle));
-                let mut speaker = Speaker::new(&mut self.wire, self.limits.idle);
-                let outcome = self.service.deliver(message, store, &mut speaker)?;
-                // A final line would speak for recipients whose own was lost.
-                if let Some(error) = speaker.lost {
-                    return Err(error.into());
-                }
-                outcome
+        let wrong = wrong.or_else(|| verifier.finish().err());
+        Ok(match (wrong, store) {
+            (Some(error), _) => Came::Nothing(error.into()),
+            (None, Ok(store)) => Came::Data(store),
+            (None, Err(error)) => Came::Nothing(NotDelivered::Store(error)),
+        })
+    }
+
+    fn do_not_deliver(&mut self, message: &Accepted, why: &NotDelivered) -> Result<(), Stop> {
+        self.service.not_delivered(message, why);
+        let mut speaker = Speaker::new(&mut self.wire, self.limits.idle);
+        let answer = match why {
+            NotDelivered::Data(error) => {
+                speaker.line(&error.to_string());
+                why.answer()
             }
-            Err(error) => {
+            NotDelivered::Store(error) => {
                 ima_program::log::error("cannot-store")
                     .field("digest", message.header.digest())
                     .field("error", error)
                     .emit();
-                Speaker::new(&mut self.wire, self.limits.idle)
-                    .line("a fault here; send it again later");
-                self.service.not_delivered(message, DataAnswer::Partial);
-                DataAnswer::Partial
+                speaker.line("a fault here; send it again later");
+                why.answer()
             }
+            NotDelivered::Abort | NotDelivered::Broken(_) => "OK",
         };
+        self.wire.set_message_deadline(None);
+        let sent = self.answer(answer);
+        self.service.answered();
+        Ok(sent?)
+    }
+
+    fn deliver(&mut self, message: &Accepted, store: S::Store) -> Result<(), Stop> {
+        // The handler is ended at the deadline; its last lines go after it.
+        self.wire
+            .set_message_deadline(Some(message.deadline + self.limits.idle));
+        let mut speaker = Speaker::new(&mut self.wire, self.limits.idle);
+        let answer = self.service.deliver(message, store, &mut speaker)?;
+        // A final line would speak for recipients whose own was lost.
+        if let Some(error) = speaker.lost {
+            return Err(error.into());
+        }
         // What the handler decided may have taken all the message's time.
         self.wire.set_message_deadline(None);
         let sent = self.answer(answer.as_str());

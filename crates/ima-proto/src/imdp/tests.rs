@@ -50,7 +50,7 @@ struct Script {
     full_disk: bool,
     checked: usize,
     delivered: Vec<Vec<u8>>,
-    not_delivered: Vec<DataAnswer>,
+    not_delivered: Vec<String>,
 }
 
 impl Default for Script {
@@ -102,8 +102,9 @@ impl Service for Script {
         }
         self.outcome
     }
-    fn not_delivered(&mut self, _: &Accepted, answer: DataAnswer) {
-        self.not_delivered.push(answer);
+    fn not_delivered(&mut self, _: &Accepted, why: &NotDelivered) {
+        let line = format!("{}: {why}", why.answer());
+        self.not_delivered.push(line);
     }
 }
 
@@ -308,7 +309,57 @@ fn data_that_do_not_match_fail_and_the_next_message_is_taken() {
         "ACCEPT\n+ the octets of part 1 do not match its digest\nFAIL\nACCEPT\n+ OK bob@b.test\nOK\n"
     );
     assert_eq!(script.delivered, [DATA]);
-    assert_eq!(script.not_delivered, [DataAnswer::Fail]);
+}
+
+/// Once only what was delivered was in the log of a server.
+#[test]
+fn the_service_is_told_of_each_accepted_message_that_it_does_not_get() {
+    let accepted = headers(&header(""));
+    let with = |rest: &[u8]| [&accepted[..], rest].concat();
+    for (full_disk, input, told) in [
+        (
+            false,
+            with(b"DATA 25\nNoon at the usual palace\n"),
+            "FAIL: the octets of part 1 do not match its digest",
+        ),
+        (
+            true,
+            message(),
+            "PARTIAL: cannot keep the data: no storage space",
+        ),
+        (
+            false,
+            with(b"ABORT\n"),
+            "ABORT: the sender gave the message up",
+        ),
+        (false, with(b"DONE\n"), "none: the sender was done"),
+        (
+            false,
+            with(b"DATA 24\n"),
+            "none: DATA must announce 25 octets, the sum of the accepted parts",
+        ),
+        (false, with(b""), "none: "),
+        (false, with(b"DATA 25\nNoon"), "none: "),
+    ] {
+        let mut script = Script {
+            full_disk,
+            ..Script::default()
+        };
+        receive(&mut script, Memory::new(input));
+        assert!(script.delivered.is_empty());
+        let [line] = &script.not_delivered[..] else {
+            panic!("{told}: {:?}", script.not_delivered);
+        };
+        assert!(line.starts_with(told), "{line}, and not {told}");
+    }
+    for outcome in [Ok(DataAnswer::Ok), Ok(DataAnswer::Fail), Err(Drop)] {
+        let mut script = Script {
+            outcome,
+            ..Script::default()
+        };
+        receive(&mut script, Memory::new(message()));
+        assert_eq!(script.not_delivered, [""; 0]);
+    }
 }
 
 #[test]
@@ -355,7 +406,6 @@ fn a_full_disk_is_no_refusal() {
         "ACCEPT\n+ a fault here; send it again later\nPARTIAL\n"
     );
     assert!(matches!(end, End::Done) && script.delivered.is_empty());
-    assert_eq!(script.not_delivered, [DataAnswer::Partial]);
 }
 
 #[test]
