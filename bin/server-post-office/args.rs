@@ -25,4 +25,7 @@ pub struct Args {
     /// Listen here, in place of the configuration's `listen`; port 0 is any free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Vec<String>,
+    /// Be the network process of the server that started this one
+    #[arg(long, hide = true)]
+    pub network: bool,
 }

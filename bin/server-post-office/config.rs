@@ -2,12 +2,12 @@
 
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ima_message::ByteSize;
 use ima_program::config::{ConfigPath, Period};
-use ima_proto::imrp::ALPN;
-use ima_proto::tls::{self, Identities, IdentityToml, RootSource, ServerSide, UseError};
+use ima_proto::tls::{Identities, IdentityError, IdentityToml, RootSource};
 use ima_proto::users::{Users, UsersError};
 use serde::Deserialize;
 
@@ -60,10 +60,9 @@ fn listen() -> Vec<String> {
     vec!["[::]:4110".into()]
 }
 impl Config {
-    /// TLS for our hosts, with any client.
-    pub fn tls(&self, dir: &Path) -> Result<ServerSide<tls::Users>, UseError> {
-        let identities = Identities::load(&self.identity, dir)?;
-        Ok(ServerSide::for_users(identities, ALPN)?)
+    /// The certificates of our hosts, with their keys.
+    pub fn identities(&self, dir: &Path) -> Result<Arc<Identities>, IdentityError> {
+        Identities::load(&self.identity, dir)
     }
 
     /// Who may log in.

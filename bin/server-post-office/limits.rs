@@ -6,13 +6,15 @@ use std::time::Duration;
 use ima_proto::{imrp, listen};
 use serde::{Deserialize, Serialize};
 
-/// Octets of memory that a connection takes at the most, whatever its client does:
-/// the stack of its thread ([`listen::STACK`]), of which most is never touched; what
+/// Octets of memory that a connection takes at the most in the two processes together,
+/// whatever its client does: the stack of its thread ([`listen::STACK`]), and of that
+/// of its session in the monitor, of which most is never touched; what
 /// TLS holds back of a record, and the buffers of the framing, 128 KiB together; the
-/// header block of a message that is stored, and what was understood of it; and the
+/// header block of a message that is stored, and what was understood of it, in each
+/// process; and the
 /// changes of a folder that is told.
 #[cfg_attr(not(test), expect(dead_code, reason = "what the page says"))]
-pub const MEMORY_PER_CONNECTION: usize = 8 << 20;
+pub const MEMORY_PER_CONNECTION: usize = 16 << 20;
 
 /// Folders of a mailbox up to which a user may make more. Then CREATE is answered
 /// with FAIL.

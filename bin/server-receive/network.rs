@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ima_program::Exit;
 use ima_program::metrics::{Metrics, Publishing};
 use ima_program::monitor::{NetworkError, Questions, Setup, confine};
+use ima_program::server::stop_signal;
 use ima_proto::handlers::{Commands, Handlers, Places, RemoteCommands, Stream};
 use ima_proto::imdp::ALPN;
 use ima_proto::listen::{self, Incoming, Server};
@@ -41,6 +42,8 @@ pub struct Sockets {
 /// Serves until the end.
 pub fn run() -> Result<Exit, Box<dyn Error>> {
     let setup = Setup::<Plan>::receive()?;
+    // The monitor hears them, and tells us: who signals a whole control group means it.
+    let _signals = stop_signal()?;
     confine()?;
     let Plan {
         limits,

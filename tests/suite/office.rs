@@ -14,6 +14,7 @@ mod rules;
 mod sockets;
 mod stopping;
 mod storing;
+mod taken_over;
 mod together;
 mod transcript;
 

@@ -104,6 +104,11 @@ pub fn descriptors_of_network(server: &Child) -> usize {
     count(network(server.id()).unwrap(), "fd")
 }
 
+/// How many its monitor has open.
+pub fn descriptors_of_monitor(server: &Child) -> usize {
+    count(server.id(), "fd")
+}
+
 fn entries(child: &Child, what: &str) -> usize {
     let processes = processes(child.id());
     processes.into_iter().map(|pid| count(pid, what)).sum()

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Computes a SHA-256 over octets that come in pieces.
@@ -44,11 +45,11 @@ impl fmt::Debug for Digester {
 pub struct DigestError;
 
 /// The SHA-256 of a part's octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartDigest([u8; 32]);
 
 /// The SHA-256 of a message's letter octets: the message's identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageDigest([u8; 32]);
 
 impl MessageDigest {

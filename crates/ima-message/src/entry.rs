@@ -12,12 +12,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::date::DateTime;
 use crate::digest::MessageDigest;
 use crate::text;
 
 /// A change of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// A message arrived. Repeating an `add` changes nothing.
     Add {
@@ -43,7 +45,7 @@ pub enum Entry {
 }
 
 /// A flag that is set or removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlagChange {
     /// Which flag.
     pub flag: Flag,
@@ -178,6 +180,12 @@ impl Flag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

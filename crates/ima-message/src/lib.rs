@@ -23,6 +23,7 @@ mod received;
 mod signature;
 mod size;
 pub mod text;
+mod text_form;
 mod token;
 
 pub use address::{Address, AddressError, Localpart, Mailbox, MailboxError};

@@ -9,11 +9,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::text;
 
 /// How far a journal was read: what changed since then is the journal from
 /// there on. Only the folder that handed it out knows what it means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token {
     /// Which journal.
     pub generation: Generation,
@@ -22,7 +24,7 @@ pub struct Token {
 }
 
 /// Which journal a token is of: each new one draws its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Generation(u64);
 
 /// A text is not a token.

@@ -6,12 +6,12 @@
 
 use std::env;
 use std::io::{self, BufRead as _, Read as _, Write as _};
-use std::path::Path;
 use std::process;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ima_message::{Digester, HeaderBlock, Received, text};
-use ima_proto::handlers::{Places, Stream};
+use ima_proto::handlers::{Group, OwnCommands, Places, Stream};
 use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, Say};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +28,14 @@ thread_local! {
     static STREAM: Stream = {
         let program = env::current_exe().expect("a program");
         let program = program.to_str().expect("UTF-8").to_owned();
-        Stream::new(&[program, HANDLER.to_owned()], Path::new("/"), Places::unlimited())
+        let commands = OwnCommands {
+            check: Vec::new(),
+            handler: Vec::new(),
+            stream: vec![program, HANDLER.to_owned()],
+            config_dir: "/".into(),
+            group: Group::Own,
+        };
+        Stream::new(Arc::new(commands), Places::unlimited())
     };
 }
 

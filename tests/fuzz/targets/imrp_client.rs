@@ -139,7 +139,7 @@ fuzz_target!(|octets: &[u8]| {
     }
     // Whatever it is told, a client says nothing that a server does not know.
     let mut again = Memory::new(said.clone());
-    let end = Session::new(&mut again, OneLetter::default(), None, Limits::default()).run();
+    let end = Session::new(&mut again, OneLetter::default(), Limits::default()).run();
     assert!(format!("{end:?}").starts_with("Done"), "{end:?}");
     assert_eq!((fetched, taken, said), run(usize::MAX));
 });

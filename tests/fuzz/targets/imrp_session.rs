@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fn serve(input: &[u8], chunk: usize, ending: Ending) -> (String, Vec<u8>) {
     let mut channel = Memory::new(input).in_chunks(chunk).ending(ending);
-    let end = Session::new(&mut channel, OneLetter::default(), None, Limits::default()).run();
+    let end = Session::new(&mut channel, OneLetter::default(), Limits::default()).run();
     if matches!(end, End::Done | End::NoLogin | End::Error(_)) {
         assert!(channel.is_closed());
     }

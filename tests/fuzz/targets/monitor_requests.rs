@@ -48,6 +48,9 @@ fuzz_target!(|octets: &[u8]| {
         let is_spool = matches!(request, CommandRequest::Spool);
         let (reply, files) = COMMANDS.answer(request, with);
         assert!(!matches!(reply, CommandReply::Started { .. }), "{reply:?}");
-        assert_eq!(files.len(), usize::from(is_spool && matches!(reply, CommandReply::Done)));
+        assert_eq!(
+            files.len(),
+            usize::from(is_spool && matches!(reply, CommandReply::Done))
+        );
     }
 });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Place, bob};
 use crate::peer::Caller;
 use crate::post::PASSWORD;
-use crate::process::{descriptors, kib, starved};
+use crate::process::{descriptors_of_network, kib, starved};
 use crate::site::wait_until;
 
 /// What waits in the sockets alone, in octets: more fits nowhere.
@@ -61,7 +61,7 @@ fn what_nobody_reads_takes_no_memory() {
 fn without_descriptors_it_does_not_spin_and_serves_again() {
     let place = Place::new();
     let server = starved(&place.b, "server-post-office");
-    wait_until("room", || descriptors(&server.child) < 20);
+    wait_until("room", || descriptors_of_network(&server.child) < 20);
     assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
     server.log.wait_for("event=accepting-again");
 }

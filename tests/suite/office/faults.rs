@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{Place, bob};
 use crate::peer::{Caller, Ending};
 use crate::post::PASSWORD;
-use crate::process::descriptors;
+use crate::process::descriptors_of_monitor;
 use crate::site::{Server, program, wait_until};
 
 const FAULT: &str = "ERROR a fault here; try again later\n";
@@ -315,7 +315,7 @@ fn a_server_without_descriptors_says_so_and_what_to_do() {
     command.env("EMEMO_CONFIG_DIR", &place.b.dir);
     let server = place.b.start_with(command);
     let mut crowd = vec![bob(&server)];
-    while descriptors(&server.child) < limit - 5 {
+    while descriptors_of_monitor(&server.child) < limit - 5 {
         crowd.push(bob(&server));
     }
     let mut last = crowd.pop().unwrap();
@@ -331,6 +331,6 @@ fn a_server_without_descriptors_says_so_and_what_to_do() {
     }
     // Those that go make room.
     crowd.truncate(2);
-    wait_until("room", || descriptors(&server.child) < limit / 2);
+    wait_until("room", || descriptors_of_monitor(&server.child) < limit / 2);
     assert_eq!(crowd[0].lines("FOLDERS").len(), 2);
 }

@@ -74,7 +74,7 @@ fn few_descriptors_are_told_at_the_start_with_what_to_do() {
 }
 
 /// What a connection may take, by the page.
-const KIB: u64 = 8 << 10;
+const KIB: u64 = 16 << 10;
 
 /// Sessions that have said this of a STORE, four of each user, take no more.
 #[allow(

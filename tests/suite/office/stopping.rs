@@ -1,10 +1,15 @@
 //! SIGTERM.
 
+use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Place, bob, bob_over};
 use crate::peer::{Caller, Ending};
-use crate::process::{inetd, terminate, wait};
+use crate::process::{inetd, network, terminate, wait};
+use crate::site::{code, feed, stderr, wait_until};
 
 /// More than the buffers between server and client hold.
 const LARGE: usize = 32 << 20;
@@ -56,4 +61,64 @@ fn a_server_without_connections_ends_at_once() {
     let mut server = place.b.start_office();
     terminate(&server.child);
     assert_eq!(wait(&mut server.child).code(), Some(0));
+}
+
+/// As systemd tells it.
+#[test]
+fn a_stop_is_for_the_monitor_also_where_both_processes_are_told() {
+    let place = Place::new();
+    let mut server = place.b.start_office();
+    let mut caller = bob(&server);
+    let network = network(server.child.id()).unwrap();
+    let network = Pid::from_raw(i32::try_from(network).unwrap()).unwrap();
+    for signal in [Signal::TERM, Signal::INT] {
+        kill_process(network, signal).unwrap();
+    }
+    assert_eq!(caller.lines("FOLDERS").len(), 2);
+    terminate(&server.child);
+    assert_eq!(caller.rest(), (String::new(), Ending::Proper));
+    assert_eq!(wait(&mut server.child).code(), Some(0));
+}
+
+#[test]
+fn one_process_does_not_live_without_the_other() {
+    let place = Place::new();
+    for signal in [Signal::KILL, Signal::ABORT] {
+        let mut server = place.b.start_office();
+        let mut caller = bob(&server);
+        let network = network(server.child.id()).unwrap();
+        kill_process(
+            Pid::from_raw(i32::try_from(network).unwrap()).unwrap(),
+            signal,
+        )
+        .unwrap();
+        assert_eq!(wait(&mut server.child).code(), Some(2));
+        server.log.wait_for("event=network-process-failed");
+        assert_eq!(caller.rest().0, "");
+    }
+    let mut server = place.b.start_office();
+    let mut caller = bob(&server);
+    server.child.kill().unwrap();
+    wait(&mut server.child);
+    assert_eq!(caller.rest().0, "");
+    wait_until("nobody listens", || {
+        TcpStream::connect(server.address).is_err()
+    });
+}
+
+#[test]
+fn a_network_process_is_for_the_monitor_to_start() {
+    let place = Place::new();
+    let output = feed(network_by_hand(&place), b"");
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--network is how a server starts"));
+    let (mut child, mut peer) = inetd(network_by_hand(&place));
+    drop(peer.write_all(b"x"));
+    assert_eq!(wait(&mut child).code(), Some(2));
+}
+
+fn network_by_hand(place: &Place) -> Command {
+    let mut command = place.b.command("server-post-office");
+    command.arg("--network");
+    command
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::{Place, bob};
 use crate::peer::{Caller, Cut, Ending};
 use crate::post::PASSWORD;
-use crate::process::{terminate, wait};
+use crate::process::{kib, terminate, wait};
 use crate::site::{letter_octets, letter_with, wait_until};
 
 /// A letter of bob's own, with an attachment of so many octets.
@@ -26,14 +26,6 @@ fn begin(caller: &mut Caller, folder: &str, octets: usize) {
     caller.say(&format!("STORE {folder} {octets}"));
 }
 
-/// The most memory that a process had resident, in KiB.
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let words = line.unwrap().split_whitespace();
-    words.rev().nth(1).unwrap().parse().unwrap()
-}
-
 #[test]
 fn a_message_is_stored_whole_and_not_held() {
     let place = Place::new();
@@ -42,12 +34,12 @@ fn a_message_is_stored_whole_and_not_held() {
     let server = place.b.start_office();
     let mut caller = bob(&server);
     assert_eq!(caller.lines("CREATE sent"), ["OK"]);
-    let before = peak(server.child.id());
+    let before = kib(server.child.id(), "VmHWM");
     begin(&mut caller, "sent", letter.len());
     caller.send(&letter);
     let answer = caller.line();
     let digest = answer.strip_prefix("OK ").unwrap();
-    let grown = peak(server.child.id()) - before;
+    let grown = kib(server.child.id(), "VmHWM") - before;
     assert!(grown < 4 << 10, "{grown} KiB");
 
     let told = caller.lines("FOLDERS");

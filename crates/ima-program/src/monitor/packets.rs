@@ -9,7 +9,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
     sendmsg, socketpair,
 };
 use serde::Serialize;
@@ -17,6 +17,8 @@ use serde::de::DeserializeOwned;
 
 /// The longest packet, in octets. What is larger goes as a file ([`to_memory`]).
 pub const MAX_OCTETS: usize = 64 << 10;
+/// Room that is kept for the next packet, in octets: thousands of sockets may wait.
+const KEPT: usize = 1 << 10;
 /// The most descriptors of one packet; the system closes more on arrival.
 pub const MAX_DESCRIPTORS: usize = 200;
 
@@ -55,7 +57,7 @@ impl From<Errno> for PacketError {
 #[derive(Debug)]
 pub struct Packets {
     socket: OwnedFd,
-    /// Room for what comes, which is no memory before it is used.
+    /// Room for what comes.
     room: Vec<u8>,
 }
 
@@ -111,7 +113,8 @@ impl Packets {
     /// # Errors
     /// A [`PacketError`]; [`PacketError::Closed`] at the end.
     pub fn receive<T: DeserializeOwned>(&mut self) -> Result<(T, Vec<OwnedFd>), PacketError> {
-        self.room.resize(MAX_OCTETS, 0);
+        let length = self.await_length()?;
+        self.room.resize(length.clamp(1, MAX_OCTETS), 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let message = loop {
@@ -135,9 +138,27 @@ impl Packets {
         }
         let octets = self.room.get(..message.bytes).unwrap_or_default();
         let (value, rest) = postcard::take_from_bytes(octets)?;
-        match rest.is_empty() {
-            true => Ok((value, descriptors)),
-            false => Err(postcard::Error::DeserializeBadEncoding.into()),
+        if !rest.is_empty() {
+            return Err(postcard::Error::DeserializeBadEncoding.into());
+        }
+        if self.room.len() > KEPT {
+            self.room = Vec::new();
+        }
+        Ok((value, descriptors))
+    }
+
+    /// Waits for the next packet, and gives its length; 0 is the end.
+    fn await_length(&self) -> Result<usize, PacketError> {
+        let nothing: &mut [u8] = &mut [];
+        loop {
+            match recv(
+                &self.socket,
+                &mut *nothing,
+                RecvFlags::PEEK | RecvFlags::TRUNC,
+            ) {
+                Err(Errno::INTR) => {}
+                outcome => return Ok(outcome?.1),
+            }
         }
     }
 }

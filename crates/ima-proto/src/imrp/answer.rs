@@ -14,9 +14,10 @@ use std::fmt;
 
 use ima_message::text::parse_decimal;
 use ima_message::{Entry, FolderName, MessageDigest, PartDigest, Token};
+use serde::{Deserialize, Serialize};
 
 /// A folder, as FOLDERS tells of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderStatus {
     /// Its name.
     pub name: FolderName,
@@ -31,7 +32,7 @@ pub struct FolderStatus {
 }
 
 /// A change of a folder, and the token behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What changed.
     pub entry: Entry,

@@ -5,10 +5,10 @@ use std::io::{Read, Seek};
 use std::time::Duration;
 
 use ima_message::{Address, FlagChange, FolderName, HeaderBlock, MessageDigest, PartDigest, Token};
+use serde::{Deserialize, Serialize};
 
 use super::answer::{Change, FolderStatus};
 use super::session::Watching;
-use crate::tls::KeyDigest;
 
 /// Something of ours does not work: a disk, a damaged mailbox. Whoever returns
 /// it has logged it; the client learns only that it is to come back later.
@@ -30,7 +30,7 @@ pub enum Login<M> {
 }
 
 /// Why nobody is let in now who may be let in later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Busy {
     /// Too many logins have failed, of this user or from this address.
     Failed,
@@ -61,12 +61,9 @@ pub trait Office {
     /// The proof is a password.
     fn by_password(&mut self, address: &Address, password: &[u8]) -> Login<Self::Mailbox>;
 
-    /// The proof is the key of the handshake's certificate; `None`: there was none.
-    fn by_certificate(
-        &mut self,
-        address: &Address,
-        key: Option<&KeyDigest>,
-    ) -> Login<Self::Mailbox>;
+    /// The proof is the certificate of the handshake, which the office knows, if
+    /// there was one.
+    fn by_certificate(&mut self, address: &Address) -> Login<Self::Mailbox>;
 
     /// A command has come and is dealt with from here on.
     fn begins(&mut self) {}
@@ -173,7 +170,7 @@ pub trait Mailbox {
 }
 
 /// What is done to a message of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// Its flags are set and removed, in this order.
     Flag {
@@ -200,7 +197,7 @@ impl Act {
 }
 
 /// What came of a change that a user asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome<T> {
     /// It is done.
     Done(T),

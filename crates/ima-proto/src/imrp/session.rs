@@ -9,17 +9,18 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::INFORMATION;
 use super::answer::{Final, Information};
 use super::command::Command;
 use super::office::{Act, Busy, Fault, Mailbox, Office};
 use crate::framing::{Channel, Wire, WireError};
-use crate::tls::KeyDigest;
 
 pub use watch::{Watcher, Watching};
 
 /// What a session allows a client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// From the first octet to a login that succeeded.
     pub login: Duration,
@@ -74,7 +75,6 @@ pub enum End {
 pub struct Session<C: Channel, O: Office> {
     wire: Wire<C>,
     office: O,
-    key: Option<KeyDigest>,
     limits: Limits,
     mailbox: Option<O::Mailbox>,
     failed: u32,
@@ -106,13 +106,11 @@ impl From<Fault> for Stop {
 }
 
 impl<C: Channel, O: Office> Session<C, O> {
-    /// A session on a channel whose handshake is over. `key` is that of the
-    /// client's certificate, where it showed one.
-    pub fn new(channel: C, office: O, key: Option<KeyDigest>, limits: Limits) -> Self {
+    /// A session on a channel whose handshake is over.
+    pub fn new(channel: C, office: O, limits: Limits) -> Self {
         Self {
             wire: Wire::new(channel, limits.stall),
             office,
-            key,
             limits,
             mailbox: None,
             failed: 0,

@@ -1,6 +1,7 @@
 //! The connections that are being served, and how they come to an end.
 
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,11 @@ pub struct Open<'a> {
 }
 
 impl Connection {
+    /// Its socket, for whoever is to see where it comes from.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The client has proved who it is: from here on the connection counts as one
     /// that is served, and no newer one pushes it out. False where too many are
     /// served, in all or from this address; that is logged.

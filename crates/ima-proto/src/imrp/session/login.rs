@@ -32,7 +32,7 @@ impl<C: Channel, O: Office> Session<C, O> {
     pub(super) fn certificate(&mut self, address: &Address) -> Result<(), Stop> {
         self.refuse_second()?;
         let begin = Instant::now();
-        let login = self.office.by_certificate(address, self.key.as_ref());
+        let login = self.office.by_certificate(address);
         self.login(login, begin)
     }
 

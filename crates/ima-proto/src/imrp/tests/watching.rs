@@ -129,7 +129,7 @@ impl Remote {
         let session = thread::spawn(move || {
             let post = Post::default();
             *post.bell.borrow_mut() = Some(bell);
-            Session::new(Local(theirs), post, KEY.parse().ok(), limits).run()
+            Session::new(Local(theirs), post, limits).run()
         });
         let mut client = Remote {
             lines: BufReader::new(ours),

@@ -22,12 +22,6 @@ impl Stored {
         }
     }
 
-    /// In octets.
-    pub fn length(&self) -> io::Result<u64> {
-        let metadata = self.file.metadata();
-        self.logged(metadata).map(|metadata| metadata.len())
-    }
-
     fn logged<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
         outcome.inspect_err(|error| {
             if error.kind() != ErrorKind::Interrupted {

@@ -12,7 +12,6 @@ use std::thread;
 use ima_mailbox::{Mailbox, MailboxError};
 use ima_message::{FolderName, Token};
 use ima_program::log;
-use ima_proto::imrp::{Watcher, Watching};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, openat};
@@ -94,8 +93,18 @@ struct Bell {
     changed: Mutex<Vec<usize>>,
 }
 
+/// What came of [`Watchers::watch`].
+pub enum Watching {
+    /// One of the folders is not there.
+    NoFolder,
+    /// The system has no means left to watch them; that is logged.
+    Unable,
+    /// They are watched until this is dropped.
+    On(Watched),
+}
+
 /// The folders of a session, until it is dropped.
-struct Watched {
+pub struct Watched {
     watchers: Watchers,
     bell: Arc<Bell>,
     /// Each with its number; `None` when it was told.
@@ -132,7 +141,7 @@ impl Watchers {
                 watched.bell.ring(index);
             }
         }
-        Ok(Watching::On(Box::new(watched)))
+        Ok(Watching::On(watched))
     }
 
     fn begin(&self) -> Result<Watched, WatchError> {
@@ -311,12 +320,14 @@ impl Watched {
     }
 }
 
-impl Watcher for Watched {
-    fn descriptor(&self) -> BorrowedFd<'_> {
+impl Watched {
+    /// Readable as soon as [`Watched::changed`] has something new to say.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.bell.wake.as_fd()
     }
 
-    fn changed(&mut self) -> Vec<FolderName> {
+    /// The folders that are no longer as they were at their tokens; each is named once.
+    pub fn changed(&mut self) -> Vec<FolderName> {
         let changed = self.bell.answer();
         if changed.is_empty() {
             return Vec::new();

@@ -7,26 +7,24 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use ima_mailbox::{Folder, MailboxError};
-use ima_message::{FolderName, HeaderBlock, MessageDigest, PartDigest, Token};
+use ima_message::{FolderName, MessageDigest, PartDigest, Token};
 use ima_program::confinement::{Confinement, ConfinementError};
 use ima_program::log;
 use ima_program::report::chain;
-use ima_proto::imrp::{self, Act, Change, Changes, Fault, FolderStatus, Octets, Outcome, Watching};
+use ima_proto::imrp::{Change, Changes, Fault, FolderStatus};
 use ima_proto::users::User;
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
-use crate::counted::Tally;
-use crate::descriptors;
-use crate::stored::Stored;
-use crate::stores::Stores;
-use crate::watch::Watchers;
+use super::descriptors;
+use super::logins::Office;
+use super::stores::Stores;
+use super::watch::{Watchers, Watching};
 use changing::{Growth, Removals};
 
 /// Times that a folder may be removed and made anew while it is opened.
@@ -36,9 +34,10 @@ const MAX_TRIES: usize = 4;
 pub struct Mailbox {
     mailbox: ima_mailbox::Mailbox,
     user: String,
-    tally: Rc<Tally>,
     watchers: Watchers,
     stores: Stores,
+    /// Octets of a message that is stored.
+    max_message: u64,
     /// The folder that was asked for last: questions for its messages follow each
     /// other.
     current: Option<(FolderName, Folder)>,
@@ -101,12 +100,7 @@ impl OpenError {
 impl Mailbox {
     /// Opens a user's mailbox, and confines the calling thread to it for the rest
     /// of its life.
-    pub fn open(
-        user: &User,
-        tally: Rc<Tally>,
-        watchers: Watchers,
-        stores: Stores,
-    ) -> Result<Self, OpenError> {
+    pub fn open(user: &User, office: &Office) -> Result<Self, OpenError> {
         let path = user.mailbox();
         let mailbox = ima_mailbox::Mailbox::open(path)?;
         let status = fstat(&mailbox).map_err(|source| OpenError::Look {
@@ -127,9 +121,9 @@ impl Mailbox {
         Ok(Self {
             mailbox,
             user: user.address().canonical(),
-            tally,
-            watchers,
-            stores,
+            watchers: office.watchers.clone(),
+            stores: office.stores.clone(),
+            max_message: office.max_message,
             current: None,
             changed: BTreeMap::new(),
             removals: Removals::default(),
@@ -168,13 +162,13 @@ impl Mailbox {
         }
     }
 
-    /// What was found, to be sent.
+    /// What was found, with its length.
     fn octets(
         &self,
         found: Result<Option<File>, MailboxError>,
         folder: &FolderName,
         digest: impl Display,
-    ) -> Result<Option<Octets>, Fault> {
+    ) -> Result<Option<(File, u64)>, Fault> {
         let Some(file) = found.map_err(|error| self.fault(&error))? else {
             // A client may ask for anything; or it was listed, and is lost.
             log::info("not-there")
@@ -184,27 +178,21 @@ impl Mailbox {
                 .emit();
             return Ok(None);
         };
-        let stored = Stored::new(file, &self.user, digest);
-        Ok(Some(Octets {
-            length: stored.length().map_err(|_| Fault)?,
-            source: Box::new(stored),
-        }))
+        match file.metadata() {
+            Ok(metadata) => Ok(Some((file, metadata.len()))),
+            Err(error) => {
+                log::error("mailbox-fault")
+                    .field("user", &self.user)
+                    .field("digest", digest)
+                    .field("error", error)
+                    .emit();
+                Err(Fault)
+            }
+        }
     }
-}
 
-fn log_fault(user: &str, error: &MailboxError) -> Fault {
-    let event = log::error("mailbox-fault")
-        .field("user", user)
-        .field("error", chain(error));
-    match descriptors::are_used_up(error) {
-        true => event.field("advice", descriptors::advice()).emit(),
-        false => event.emit(),
-    }
-    Fault
-}
-
-impl imrp::Mailbox for Mailbox {
-    fn folders(&mut self) -> Result<Vec<FolderStatus>, Fault> {
+    /// All folders.
+    pub fn folders(&mut self) -> Result<Vec<FolderStatus>, Fault> {
         let names = self.mailbox.names().map_err(|error| self.fault(&error))?;
         let mut folders = Vec::new();
         for name in names {
@@ -232,7 +220,12 @@ impl imrp::Mailbox for Mailbox {
         Ok(folders)
     }
 
-    fn changes(&mut self, folder: &FolderName, since: Option<&Token>) -> Result<Changes, Fault> {
+    /// What changed in a folder since a token, in order.
+    pub fn changes(
+        &mut self,
+        folder: &FolderName,
+        since: Option<&Token>,
+    ) -> Result<Changes, Fault> {
         // What is at this name now, whatever was there before.
         self.current = None;
         let user = self.user.clone();
@@ -255,27 +248,25 @@ impl imrp::Mailbox for Mailbox {
         })
     }
 
-    fn message(
+    /// A message's header block and inline parts.
+    pub fn message(
         &mut self,
         folder: &FolderName,
         digest: MessageDigest,
-    ) -> Result<Option<Octets>, Fault> {
+    ) -> Result<Option<(File, u64)>, Fault> {
         let Some(open) = self.folder(folder)? else {
             return Ok(None);
         };
         let found = open.message(digest);
-        let octets = self.octets(found, folder, digest)?;
-        if octets.is_some() {
-            self.tally.messages.add(1);
-        }
-        Ok(octets)
+        self.octets(found, folder, digest)
     }
 
-    fn attachment(
+    /// An attachment.
+    pub fn attachment(
         &mut self,
         folder: &FolderName,
         digest: PartDigest,
-    ) -> Result<Option<Octets>, Fault> {
+    ) -> Result<Option<(File, u64)>, Fault> {
         let Some(open) = self.folder(folder)? else {
             return Ok(None);
         };
@@ -283,7 +274,8 @@ impl imrp::Mailbox for Mailbox {
         self.octets(found, folder, digest)
     }
 
-    fn damaged(&mut self, folder: &FolderName, digest: &dyn Display) {
+    /// The file of this digest is shorter than what it should hold.
+    pub fn damaged(&self, folder: &FolderName, digest: impl Display) {
         log::error("mailbox-fault")
             .field("user", &self.user)
             .field("folder", folder)
@@ -293,44 +285,22 @@ impl imrp::Mailbox for Mailbox {
             .emit();
     }
 
-    fn apply(&mut self, folder: &FolderName, acts: &[Act]) -> Result<Vec<Outcome<()>>, Fault> {
-        self.change(folder, acts)
-    }
-
-    fn relocate(
-        &mut self,
-        from: &FolderName,
-        digests: &[MessageDigest],
-        to: &FolderName,
-    ) -> Result<Vec<Outcome<()>>, Fault> {
-        self.move_to(from, digests, to)
-    }
-
-    fn store(
-        &mut self,
-        folder: &FolderName,
-        header: &HeaderBlock,
-        data: &mut dyn Read,
-    ) -> Result<Outcome<MessageDigest>, Fault> {
-        self.take(folder, header, data)
-    }
-
-    fn create(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
-        self.make(folder)
-    }
-
-    fn remove(&mut self, folder: &FolderName) -> Result<Outcome<()>, Fault> {
-        self.unmake(folder)
-    }
-
-    fn ends(&mut self) {
-        self.tidy_up();
-    }
-
-    fn watch(&mut self, folders: &[(FolderName, Token)]) -> Result<Watching, Fault> {
+    /// Watches folders, each from its token on.
+    pub fn watch(&mut self, folders: &[(FolderName, Token)]) -> Result<Watching, Fault> {
         // A session that waits holds nothing open.
         self.current = None;
         let watching = self.watchers.watch(&self.mailbox, folders);
         watching.map_err(|error| self.fault(&error))
     }
+}
+
+fn log_fault(user: &str, error: &MailboxError) -> Fault {
+    let event = log::error("mailbox-fault")
+        .field("user", user)
+        .field("error", chain(error));
+    match descriptors::are_used_up(error) {
+        true => event.field("advice", descriptors::advice()).emit(),
+        false => event.emit(),
+    }
+    Fault
 }

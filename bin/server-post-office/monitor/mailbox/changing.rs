@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ima_mailbox::{Committed, Folder, MailboxError, Removal, Transfer};
 use ima_message::{DateTime, FolderName, HeaderBlock, MessageDigest, Token};
 use ima_program::report::chain;
-use ima_proto::imrp::{self, Act, Fault, Outcome};
+use ima_proto::imrp::{Act, Fault, Outcome};
 
 use super::{Mailbox, log_fault};
 use crate::limits::{FOLDERS, REMOVALS};
@@ -49,11 +49,8 @@ impl Default for Removals {
 }
 
 impl Mailbox {
-    pub(super) fn change(
-        &mut self,
-        name: &FolderName,
-        acts: &[Act],
-    ) -> Result<Vec<Outcome<()>>, Fault> {
+    /// Does all acts, durably, in their order.
+    pub fn change(&mut self, name: &FolderName, acts: &[Act]) -> Result<Vec<Outcome<()>>, Fault> {
         let Some(folder) = self.open_to_change(name)? else {
             return Ok(vec![refused(NO_FOLDER); acts.len()]);
         };
@@ -73,12 +70,8 @@ impl Mailbox {
                 continue;
             }
             outcomes.push(Outcome::Done(()));
-            match act {
-                Act::Flag { .. } => self.tally.flagged.add(1),
-                Act::Delete { .. } => {
-                    self.tally.deleted.add(1);
-                    self.removed(1);
-                }
+            if let Act::Delete { .. } = act {
+                self.removed(1);
             }
         }
         Ok(outcomes)
@@ -144,7 +137,8 @@ impl Mailbox {
         Ok(counts.fold(0, u64::saturating_add))
     }
 
-    pub(super) fn move_to(
+    /// Moves messages, durably.
+    pub fn move_to(
         &mut self,
         from: &FolderName,
         digests: &[MessageDigest],
@@ -166,7 +160,6 @@ impl Mailbox {
         };
         let moved = digests.len().saturating_sub(missing.len()) as u64;
         if moved > 0 {
-            self.tally.moved.add(moved);
             self.changed.entry(from.clone()).or_default();
             self.removed(moved);
         }
@@ -193,19 +186,27 @@ impl Mailbox {
         match folder.message(digest) {
             Ok(None) => Ok(refused(NO_MESSAGE)),
             Ok(Some(_)) => {
-                imrp::Mailbox::damaged(self, from, &digest);
+                self.damaged(from, digest);
                 Ok(refused("the message is damaged here"))
             }
             Err(error) => Err(self.fault(&error)),
         }
     }
 
-    pub(super) fn take(
+    /// Stores a message, durably.
+    pub fn take(
         &mut self,
         name: &FolderName,
         header: &HeaderBlock,
         data: &mut dyn Read,
     ) -> Result<Outcome<MessageDigest>, Fault> {
+        let whole = (header.as_bytes().len() as u64).saturating_add(header.size());
+        if whole > self.max_message {
+            let most = self.max_message;
+            return Ok(refused(format!(
+                "too large: a message has at most {most} octets here"
+            )));
+        }
         let Some(folder) = self.open_to_change(name)? else {
             return Ok(refused(NO_FOLDER));
         };
@@ -221,15 +222,13 @@ impl Mailbox {
             ));
         }
         match store(&folder, header, data) {
-            Ok(_) => {
-                self.tally.stored.add(1);
-                Ok(Outcome::Done(header.digest()))
-            }
+            Ok(_) => Ok(Outcome::Done(header.digest())),
             Err(error) => self.refusal(&error),
         }
     }
 
-    pub(super) fn make(&mut self, name: &FolderName) -> Result<Outcome<()>, Fault> {
+    /// Makes a folder.
+    pub fn make(&mut self, name: &FolderName) -> Result<Outcome<()>, Fault> {
         let names = self.mailbox.names().map_err(|error| self.fault(&error))?;
         if names.contains(name) {
             return Ok(refused("there is a folder of this name"));
@@ -247,7 +246,8 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn unmake(&mut self, name: &FolderName) -> Result<Outcome<()>, Fault> {
+    /// Removes one.
+    pub fn unmake(&mut self, name: &FolderName) -> Result<Outcome<()>, Fault> {
         self.current = None;
         let removal = match self.mailbox.remove_folder(name) {
             Ok(removal) => removal,
@@ -275,7 +275,7 @@ impl Mailbox {
     }
 
     /// Tidies up the folders that were changed.
-    pub(super) fn tidy_up(&mut self) {
+    pub fn tidy_up(&mut self) {
         for name in std::mem::take(&mut self.changed).into_keys() {
             if let Ok(Some(folder)) = self.find(&name) {
                 tidy(&self.user, &folder);
@@ -344,16 +344,12 @@ fn tidy(user: &str, folder: &Folder) {
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 mod tests {
     use std::collections::BTreeMap;
-    use std::rc::Rc;
 
     use ima_message::Digester;
-    use ima_program::metrics::Metrics;
 
     use super::*;
-    use crate::counted::Tally;
-    use crate::counts::{self, Counts};
-    use crate::stores::Stores;
-    use crate::watch::Watchers;
+    use crate::monitor::stores::Stores;
+    use crate::monitor::watch::Watchers;
 
     /// A message's header block; it has no data.
     fn letter(id: u32) -> HeaderBlock {
@@ -370,14 +366,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("bob");
         ima_mailbox::Mailbox::make_personal(&path).unwrap();
-        let metrics = Metrics::new(counts::PREFIX, "1").unwrap();
-        let counts = Counts::new(&metrics).unwrap();
         let mut mailbox = Mailbox {
             mailbox: ima_mailbox::Mailbox::open(&path).unwrap(),
             user: "bob@b.test".to_owned(),
-            tally: Rc::new(Tally::new(&counts)),
             watchers: Watchers::default(),
             stores: Stores::default(),
+            max_message: 1 << 20,
             current: None,
             changed: BTreeMap::new(),
             removals: Removals {

@@ -10,7 +10,7 @@ use ima_message::Address;
 use ima_program::metrics::Counter;
 use ima_proto::framing::{Channel, Woken};
 
-use crate::counts::Counts;
+use super::counts::Counts;
 
 /// What a session has done, for the log.
 #[derive(Debug)]
