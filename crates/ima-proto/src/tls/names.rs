@@ -15,12 +15,13 @@ use std::fmt;
 
 use ima_message::Hostpart;
 use rustls_pki_types::CertificateDer;
-use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::asn1_rs::{Any, Class};
 use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Extension};
 
-/// The tag of a dNSName among GeneralNames (RFC 5280, 4.2.1.6).
-const DNS_NAME: Tag = Tag(2);
+/// The tags of GeneralNames that are structures (RFC 5280, 4.2.1.6): otherName,
+/// x400Address, directoryName and ediPartyName. The others are strings.
+const STRUCTURES: [u32; 4] = [0, 3, 4, 5];
 
 /// Names out of a server's certificate. Made only from a certificate that
 /// [`PeerVerifier`](super::PeerVerifier) has accepted and whose key the peer has
@@ -169,9 +170,9 @@ fn names(
     Some(names)
 }
 
-/// Whether an extension is not a subjectAltName with a dNSName in pieces: those are
-/// strings that DER has whole (X.690, 10.2), and others read them otherwise or not at
-/// all.
+/// Whether an extension is not a subjectAltName with a name in a form that DER does not
+/// have: a string in pieces (X.690, 10.2), or a structure that is none. Others read such
+/// otherwise, or not at all.
 fn has_plain_names(extension: &X509Extension<'_>) -> bool {
     if extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME {
         return true;
@@ -184,7 +185,8 @@ fn has_plain_names(extension: &X509Extension<'_>) -> bool {
         let Ok((next, name)) = Any::from_der(rest) else {
             return false;
         };
-        if name.tag() == DNS_NAME && name.header.is_constructed() {
+        let form = STRUCTURES.contains(&name.tag().0);
+        if name.class() != Class::ContextSpecific || name.header.is_constructed() != form {
             return false;
         }
         rest = next;
@@ -225,13 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_pieces_makes_the_certificate_one_for_nobody() {
+    fn a_name_in_another_form_makes_the_certificate_one_for_nobody() {
         let whole = with_alternatives(b"\x30\x0e\x82\x06b.test\x82\x04test");
         assert_eq!(whole.0, ["b.test", "test"]);
         for pieces in [
             b"\x30\x0e\xa2\x06b.test\x82\x04test".as_slice(),
             b"\x30\x0e\x82\x04test\xa2\x06b.test",
             b"\x30\x10\x82\x04test\xa2\x08\x16\x06b.test",
+            // An x400Address that is a string, and a tag of another class.
+            b"\x30\x0e\x82\x04test\x83\x06b.test",
+            b"\x30\x0e\x82\x04test\x42\x06b.test",
         ] {
             assert_eq!(with_alternatives(pieces).0, [""; 0]);
         }
