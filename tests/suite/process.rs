@@ -183,15 +183,20 @@ pub fn ticks(pid: u32) -> u64 {
     processes(pid).iter().map(of).sum()
 }
 
+/// A server that may have so many descriptors, and has no right to more.
+pub fn with_descriptors(host: &Host, name: &str, limit: usize) -> Server {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -n {limit} && exec \"$0\"")])
+        .arg(program(name))
+        .env("EMEMO_CONFIG_DIR", &host.dir);
+    host.start_with(command)
+}
+
 /// A server that had few descriptors, and more connections than these: it did not
 /// spin, and has room again.
 pub fn starved(host: &Host, name: &str) -> Server {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "ulimit -n 40; exec \"$0\""])
-        .arg(program(name))
-        .env("EMEMO_CONFIG_DIR", &host.dir);
-    let mut server = host.start_with(command);
+    let mut server = with_descriptors(host, name, 40);
     let silent: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(server.address).unwrap())
         .collect();

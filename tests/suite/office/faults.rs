@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
 use super::{Place, bob};
 use crate::peer::{Caller, Ending};
 use crate::post::PASSWORD;
-use crate::process::descriptors_of_monitor;
-use crate::site::{Server, program, wait_until};
+use crate::process::{descriptors_of_monitor, with_descriptors};
+use crate::site::{Server, wait_until};
 
 const FAULT: &str = "ERROR a fault here; try again later\n";
 
@@ -309,11 +308,7 @@ fn a_lost_message_can_be_deleted_and_each_change_has_its_own_answer() {
 fn a_server_without_descriptors_says_so_and_what_to_do() {
     let place = Place::new();
     let limit = 64;
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\"")]);
-    command.arg(program("server-post-office"));
-    command.env("EMEMO_CONFIG_DIR", &place.b.dir);
-    let server = place.b.start_with(command);
+    let server = with_descriptors(&place.b, "server-post-office", limit);
     let mut crowd = vec![bob(&server)];
     while descriptors_of_monitor(&server.child) < limit - 5 {
         crowd.push(bob(&server));

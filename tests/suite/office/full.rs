@@ -2,14 +2,13 @@
 //! who is inside goes on; and when one leaves, a newcomer gets in.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Place, bob};
 use crate::peer::{Caller, Step};
 use crate::post::PASSWORD;
-use crate::process::kib;
-use crate::site::{Server, large_letter, program, wait_until};
+use crate::process::{kib, with_descriptors};
+use crate::site::{large_letter, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// How soon a newcomer hears of it, on whatever machine the tests run.
@@ -40,15 +39,6 @@ fn connections_without_a_login() {
     assert_eq!(newcomer.log_in("bob@b.test", PASSWORD), "OK");
 }
 
-fn with_descriptors(place: &Place, limit: u64) -> Server {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("ulimit -n {limit} && exec \"$0\"")])
-        .arg(program("server-post-office"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir);
-    place.b.start_with(command)
-}
-
 #[test]
 fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     let place = Place::new();
@@ -56,7 +46,7 @@ fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     place.set("max-handshakes", "10");
     // A socket and what a session needs; a socket, and one that ends; others.
     let needed = 5 * 17 + 10 * 2 + 64;
-    let server = with_descriptors(&place, needed - 1);
+    let server = with_descriptors(&place.b, "server-post-office", needed - 1);
     let line = server.log.wait_for("event=few-descriptors");
     for part in [
         format!("limit={} needed={needed} ", needed - 1),
@@ -67,7 +57,7 @@ fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     }
     assert_eq!(bob(&server).lines("FOLDERS").len(), 2);
 
-    let enough = with_descriptors(&place, needed);
+    let enough = with_descriptors(&place.b, "server-post-office", needed);
     assert_eq!(bob(&enough).lines("FOLDERS").len(), 2);
     let log = enough.log.text();
     assert!(!log.contains("descriptor"), "{log}");

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,8 +13,8 @@ use rcgen::SanType;
 use super::Place;
 use super::lasting::commands;
 use crate::peer::{Ending, Identity, Peer, Step, client_config, connect_from, headers, split};
-use crate::process::{kib, raise_descriptors};
-use crate::site::{Server, large_letter, letter, program, wait_until};
+use crate::process::{kib, raise_descriptors, with_descriptors};
+use crate::site::{large_letter, letter, wait_until};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// How soon a newcomer hears of it, on whatever machine the tests run.
@@ -253,16 +252,6 @@ fn a_crowd_takes_turns() {
     );
 }
 
-/// Started with so many descriptors, and no right to more.
-fn with_descriptors(place: &Place, limit: u64) -> Server {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("ulimit -n {limit}; exec \"$0\"")])
-        .arg(program("server-receive"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir);
-    place.b.start_with(command)
-}
-
 #[test]
 fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     let place = Place::taking();
@@ -271,7 +260,7 @@ fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     place.set("max-handlers", "5");
     // A socket and a message each; a socket, and one that ends; three pipes; others.
     let needed = 20 * 2 + 10 * 2 + 5 * 3 + 64;
-    let server = with_descriptors(&place, needed - 1);
+    let server = with_descriptors(&place.b, "server-receive", needed - 1);
     let line = server.log.wait_for("event=few-descriptors");
     for part in [
         format!("limit={} needed={needed} ", needed - 1),
@@ -284,7 +273,7 @@ fn few_descriptors_are_told_at_the_start_with_what_to_do() {
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
     assert_eq!(server.log.text().matches("few-descriptors").count(), 1);
 
-    let enough = with_descriptors(&place, needed);
+    let enough = with_descriptors(&place.b, "server-receive", needed);
     assert_eq!(place.dial(&enough).deliver(&letter), "OK");
     let log = enough.log.text();
     assert!(!log.contains("descriptor"), "{log}");

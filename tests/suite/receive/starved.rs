@@ -1,12 +1,11 @@
 //! A server that has run out of descriptors with messages in hand.
 
 use std::net::TcpStream;
-use std::process::Command;
 
 use super::Place;
 use crate::peer::Peer;
-use crate::process::descriptors_of_network;
-use crate::site::{Server, letter, program, wait_until};
+use crate::process::{descriptors_of_network, with_descriptors};
+use crate::site::{Server, letter, wait_until};
 
 const LIMIT: usize = 40;
 
@@ -26,19 +25,10 @@ fn starve(place: &Place, server: &Server) -> (Vec<Peer>, Vec<TcpStream>) {
     (crowd, late)
 }
 
-fn start(place: &Place) -> Server {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("ulimit -n {LIMIT}; exec \"$0\"")])
-        .arg(program("server-receive"))
-        .env("EMEMO_CONFIG_DIR", &place.b.dir);
-    place.b.start_with(command)
-}
-
 /// What is answered where nothing can be started is never a final no, and what is
 /// taken afterwards is taken once.
 fn fault_and_no_refusal(place: &Place, log: &str) {
-    let server = start(place);
+    let server = with_descriptors(&place.b, "server-receive", LIMIT);
     let small = letter(&["bob@b.test"], "Hello\n");
     // More than is kept in memory.
     let large = letter(&["bob@b.test"], &"x".repeat(300_000));
