@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ima_mailbox::{Folder, Mailbox, MailboxError, Message, StoredMessage};
+use ima_mailbox::{Folder, Mailbox, MailboxError, Message, StoredMessage, can_sync_whole};
 use ima_message::{MessageDigest, Part};
 use ima_mime::maildir::{self, Maildir, Place};
 use ima_mime::mbox;
@@ -214,10 +214,10 @@ impl Work {
                 })?;
                 self.progress.step();
                 if maildir.staged() >= TOGETHER {
-                    maildir.commit()?;
+                    maildir.commit(can_sync_whole)?;
                 }
             }
-            maildir.commit()?;
+            maildir.commit(can_sync_whole)?;
         }
         Ok(())
     }

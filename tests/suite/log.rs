@@ -1,11 +1,12 @@
 //! What the programs say of what they do, a line an event.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use ima_message::HeaderBlock;
 
 use crate::fetch::Place;
-use crate::site::{code, run, stderr, wait_until};
+use crate::site::{code, feed, program, run, stderr, wait_until};
 
 type Fields = BTreeMap<String, String>;
 
@@ -94,4 +95,33 @@ fn a_form_that_is_none_is_refused() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn a_variable_that_names_no_form_is_told_of_once() {
+    let place = Place::new();
+    let inbox = place.file("carol/inbox");
+    let made = run("ima-mailbox", &["create".as_ref(), inbox.as_os_str()], b"");
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let letter = crate::site::letter(&["carol@b.test"], "Hello\n");
+    let given = |form: &str| {
+        let mut command = Command::new(program("server-give-recipient"));
+        command.arg(&inbox).arg("-").env("EMEMO_LOG", form);
+        let output = feed(command, &letter);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = given("jsno");
+    let [wrong, delivered] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    assert!(
+        wrong.ends_with(
+            "level=warn program=server-give-recipient event=unknown-log-form \
+             variable=EMEMO_LOG value=jsno advice=\"a log is text or json\""
+        ),
+        "{wrong}"
+    );
+    assert!(delivered.contains(" event=delivered "), "{delivered}");
+    assert_eq!(given(""), "");
 }

@@ -345,10 +345,13 @@ impl Peer {
 
     /// Takes in what the socket has; false at its end.
     fn pull(&mut self) -> Result<bool, Ending> {
-        let count = self
-            .connection
-            .read_tls(&mut self.socket)
-            .map_err(|error| ending(&error))?;
+        let count = loop {
+            match self.connection.read_tls(&mut self.socket) {
+                // A socket that has a time limit does not try again by itself.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => break outcome.map_err(|error| ending(&error))?,
+            }
+        };
         let processed = self.connection.process_new_packets();
         let _ = self.push();
         match processed {

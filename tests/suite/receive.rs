@@ -22,6 +22,7 @@ mod surroundings;
 mod taken_over;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::peer::{Identity, Peer};
@@ -81,7 +82,8 @@ impl Place {
     }
 
     /// A pipe by this name, on which a script can wait.
-    fn fifo(&self, name: &str) -> PathBuf {
+    /// What `read go <{dir}/NAME` of a script waits for.
+    fn gate(&self, name: &str) -> Gate {
         let path = self.file(name);
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -91,7 +93,9 @@ impl Place {
             0,
         )
         .unwrap();
-        path
+        // Whoever has both ends waits for nobody, and nobody ever finds the end.
+        let both = fs::File::options().read(true).write(true).open(path);
+        Gate(both.unwrap())
     }
 
     fn dial(&self, server: &Server) -> Peer {
@@ -101,6 +105,16 @@ impl Place {
     /// Whether a handler of [`Place::taking`] ran for a letter.
     fn was_taken(&self, letter: &[u8]) -> bool {
         self.file(&digest(letter)).exists()
+    }
+}
+
+/// Scripts that wait until each is told to go on.
+struct Gate(fs::File);
+
+impl Gate {
+    /// One of them goes on, now or when it comes.
+    fn let_one_go(&self) {
+        (&self.0).write_all(b"now\n").unwrap();
     }
 }
 

@@ -305,6 +305,23 @@ impl Log {
         self.lines.lock().expect("no panic").join("\n")
     }
 
+    /// All of it, as soon as a text is in it as often as it has to be.
+    pub fn wait_for_count(&self, text: &str, count: usize) -> String {
+        let lines = self.lines.lock().expect("no panic");
+        let found = |lines: &[String]| lines.iter().filter(|line| line.contains(text)).count();
+        let (lines, _) = self
+            .more
+            .wait_timeout_while(lines, PATIENCE, |lines| found(lines) < count)
+            .expect("no panic");
+        let all = lines.join("\n");
+        assert_eq!(
+            found(&lines),
+            count,
+            "lines with {text:?} in the log:\n{all}"
+        );
+        all
+    }
+
     /// The first line that holds a text, as soon as there is one.
     pub fn wait_for(&self, text: &str) -> String {
         let lines = self.lines.lock().expect("no panic");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use ima_mailbox::{Changes, Folder, Mailbox, Message};
+use ima_mailbox::{Changes, Folder, Mailbox, Message, can_sync_whole};
 use ima_message::{Address, Entry, Flag, FolderName, MessageDigest};
 use ima_mime::maildir::{self, Mail, Maildir, Place, flag_of, flags_of, letters, suffix};
 
@@ -78,7 +78,7 @@ pub(super) fn give(to: &To<'_>, given: &mut Given) -> Result<(), Fault> {
             work.remove(*digest, file, given)?;
         }
     }
-    work.maildir.commit()?;
+    work.maildir.commit(can_sync_whole)?;
     let mark = Mark {
         token,
         account: to.account.clone(),
@@ -207,7 +207,7 @@ impl Work<'_> {
             })?;
         given.stored += 1;
         if self.maildir.staged() >= TOGETHER {
-            self.maildir.commit()?;
+            self.maildir.commit(can_sync_whole)?;
         }
         Ok(())
     }

@@ -44,17 +44,17 @@ impl Barrier {
     }
 }
 
-/// Whether [`Barrier::FileSystem`] does for what lies on this file system what the
-/// others do for each file and directory. Of some, syncfs(2) returns at once and
-/// nothing is done; and before Linux 5.8 it does not say that something could not be
-/// written. Where that cannot be told, it is not so.
-pub(crate) fn can_sync_whole(of: impl AsFd) -> bool {
+/// Whether syncfs(2) does for what lies on this file system what fsync(2) does for
+/// each file and directory. Of some it returns at once and nothing is done; and
+/// before Linux 5.8 it does not say that something could not be written. Where that
+/// cannot be told, it is not so.
+pub fn can_sync_whole(of: &impl AsFd) -> bool {
     static TELLS_FAULTS: OnceLock<bool> = OnceLock::new();
     let tells_faults = *TELLS_FAULTS.get_or_init(|| {
         let release = uname();
         release.release().to_str().is_ok_and(tells_faults)
     });
-    let kind = retry_on_intr(|| fstatfs(&of)).map(|found| u64::try_from(found.f_type));
+    let kind = retry_on_intr(|| fstatfs(of)).map(|found| u64::try_from(found.f_type));
     tells_faults && matches!(kind, Ok(Ok(kind)) if syncs_whole(kind))
 }
 
@@ -136,6 +136,6 @@ mod tests {
             assert_eq!(syncs_whole(kind), syncs, "{kind:x}");
         }
         // proc(5) has no disk either, and nobody has said that it can be synced.
-        assert!(!can_sync_whole(File::open("/proc/self").unwrap()));
+        assert!(!can_sync_whole(&File::open("/proc/self").unwrap()));
     }
 }

@@ -45,6 +45,7 @@ pub use deliver::{
     Batch, Committed, Delivered, Early, Heading, Outcomes, PathTarget, Target, deliver_to_all,
     deliver_to_paths, deliver_to_paths_early,
 };
+pub use durable::can_sync_whole;
 pub use error::{Kind, MailboxError, Step};
 pub use folder::Folder;
 pub use journal::{Change, Changes, Entries, JournalError, Written};

@@ -39,7 +39,7 @@ fn the_examples_of_the_page() {
     assert_eq!(caller.log_in_by_certificate("bob@b.test"), "FAIL");
     let mut other = bob(&server);
     assert_eq!(other.lines("FOLDERS").len(), 2);
-    let log = server.log.text() + "\n";
+    let log = server.log.wait_for_count("event=login-failed", 3) + "\n";
     fs::write(place.site.path().join("b.log"), &log).unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-ec", counted]).current_dir(place.site.path());

@@ -74,12 +74,11 @@ fn whoever_cannot_prove_it_learns_nothing_and_is_logged() {
     refused(Some(&place.bob), &|caller| {
         caller.log_in_by_certificate("nobody@b.test")
     });
-    let log = server.log.text();
+    let log = server.log.wait_for_count("event=login-failed", 7);
     let failures: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("event=login-failed"))
         .collect();
-    assert_eq!(failures.len(), 7, "{log}");
     for (failure, says) in failures.iter().zip([
         "by=password user=bob@b.test reason=\"no such user, or not their password\"",
         "by=password user=nobody@b.test reason=\"no such user, or not their password\"",

@@ -1,7 +1,6 @@
 //! The commands behind: what they are given, and what becomes of what they say.
 
 use std::fs;
-use std::io::Write as _;
 use std::time::Instant;
 
 use super::{Place, digest};
@@ -204,7 +203,7 @@ impl crate::peer::Peer {
 #[test]
 fn a_line_reaches_the_sender_when_it_is_written() {
     let place = Place::with("exit 0", "echo OK bob@b.test; read go <{dir}/go; echo $go");
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let server = place.b.start();
     let letter = letter(&["bob@b.test"], "Hello\n");
     let mut peer = place.dial(&server);
@@ -212,19 +211,14 @@ fn a_line_reaches_the_sender_when_it_is_written() {
     peer.send_data(&letter);
     assert_eq!(peer.line(), "+ OK bob@b.test");
     // The handler still waits, so nothing else can have been said.
-    fs::File::options()
-        .write(true)
-        .open(go)
-        .unwrap()
-        .write_all(b"now\n")
-        .unwrap();
+    go.let_one_go();
     assert_eq!(peer.answer(), ["+ now", "OK"]);
 }
 
 #[test]
 fn alive_is_said_every_20_seconds_and_check_has_25() {
     let place = Place::with("read go <{dir}/go", "exit 0");
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let stuck = place.b.start();
     place.set("check", place.script("exit 0"));
     place.set("handler", place.script("read go <{dir}/go"));
@@ -250,12 +244,7 @@ fn alive_is_said_every_20_seconds_and_check_has_25() {
     let seconds = begin.elapsed().as_secs_f32();
     assert!((24.0..30.0).contains(&seconds), "{seconds}");
     // The handler has the time that its message has. Nobody else waits there now.
-    fs::File::options()
-        .write(true)
-        .open(go)
-        .unwrap()
-        .write_all(b"now\n")
-        .unwrap();
+    go.let_one_go();
     assert_eq!(handled.answer(), ["OK"]);
 }
 

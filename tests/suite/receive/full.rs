@@ -1,7 +1,6 @@
 //! Each limit, reached: a newcomer gets an answer or a proper end, and soon; who is
 //! inside goes on; and when one leaves, a newcomer gets in.
 
-use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -114,7 +113,7 @@ fn handshakes_at_once() {
 /// All places are taken by messages that wait.
 fn is_busy(place: &Place, started: &str) {
     place.set("max-handlers", "2");
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let server = place.b.start();
     let letter = letter(&["bob@b.test"], "Hello\n");
     let mut waiting: Vec<Peer> = (0..2)
@@ -140,7 +139,7 @@ fn is_busy(place: &Place, started: &str) {
     assert!(is_served(&mut newcomer));
     newcomer.send_headers(&letter);
     for _ in &waiting {
-        fs::write(&go, "now\n").unwrap();
+        go.let_one_go();
     }
     for peer in &mut waiting {
         assert_eq!(peer.answer(), ["OK"]);
@@ -170,7 +169,7 @@ fn handlers_that_stay() {
 fn data_for_which_there_is_no_handler_are_to_be_sent_again() {
     let place = Place::with("exit 0", "echo started; read go <{dir}/go");
     place.set("max-handlers", "1");
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let server = place.b.start();
     let letter = letter(&["bob@b.test"], "Hello\n");
     let mut peers = [place.dial(&server), place.dial(&server)];
@@ -187,7 +186,7 @@ fn data_for_which_there_is_no_handler_are_to_be_sent_again() {
         [format!("+ {reason}"), "PARTIAL".into()]
     );
     assert!(begin.elapsed() < PATIENCE + SOON);
-    fs::write(&go, "now\n").unwrap();
+    go.let_one_go();
     assert_eq!(first.answer(), ["OK"]);
 }
 

@@ -104,12 +104,19 @@ fn what_is_no_text_is_made_visible() {
 
 #[test]
 fn one_that_closes_its_output_is_waited_for() {
-    let place = Place::with("exit 0", "exec >&-; read go <{dir}/go; exit 1");
-    let go = place.fifo("go");
+    let place = Place::with(
+        "exit 0",
+        "exec >&-; touch {dir}/closed; read go <{dir}/go; exit 1",
+    );
+    let go = place.gate("go");
     let server = place.b.start();
-    let released = std::thread::spawn(move || fs::write(go, "now\n").unwrap());
-    assert_eq!(answer(&place, &server, "Hello\n").0, ["FAIL"]);
-    released.join().unwrap();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    assert_eq!(peer.headers(&letter), ["ACCEPT"]);
+    peer.send_data(&letter);
+    wait_until("a closed output", || place.file("closed").exists());
+    go.let_one_go();
+    assert_eq!(peer.answer(), ["FAIL"]);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! A server that runs for long.
 
-use std::fs;
-
 use super::Place;
 use crate::peer::{Cut, Peer};
 use crate::process::{children, descriptors, kib, threads};
@@ -108,7 +106,7 @@ fn one_that_waits_holds_up_nobody() {
         "exit 0",
         "grep -q '^subject: Wait' || exit 0; echo waiting; read go <{dir}/go",
     );
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let server = place.b.start();
     let text = String::from_utf8(letter(&["bob@b.test"], "Hello\n")).unwrap();
     let (waits, passes) = (
@@ -123,6 +121,6 @@ fn one_that_waits_holds_up_nobody() {
     for _ in 0..3 {
         assert_eq!(place.dial(&server).deliver(&passes), "OK");
     }
-    fs::write(go, "now\n").unwrap();
+    go.let_one_go();
     assert_eq!(waiting.answer(), ["OK"]);
 }

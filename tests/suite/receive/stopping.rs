@@ -1,6 +1,5 @@
 //! SIGTERM.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ fn the_message_in_hand_is_finished_and_no_other_begun() {
         "exit 0",
         "echo started; read go <{dir}/go; touch {dir}/$IMA_DIGEST",
     );
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let mut server = place.b.start();
     let in_hand = letter(&["bob@b.test"], "Hello\n");
     let mut idle = place.dial(&server);
@@ -33,7 +32,7 @@ fn the_message_in_hand_is_finished_and_no_other_begun() {
     server.log.wait_for("event=stopping");
     assert_eq!(idle.rest(), (String::new(), Ending::Proper));
     let late = TcpStream::connect(server.address);
-    fs::write(go, "now\n").unwrap();
+    go.let_one_go();
     assert_eq!(busy.answer(), ["OK"]);
     assert!(place.was_taken(&in_hand));
     // What was asked too late is not answered.

@@ -48,7 +48,7 @@ fn a_hundred_messages_in_a_stream_and_as_files_take_one_connection_each_time() {
         let sent = Sent::of(&place.a.send(stdin, files));
         sent.is(0, &["OK bob@b.test"; 100]);
         assert_eq!(sent.said, "");
-        assert_eq!(server.log.text().matches("event=connected").count(), 1);
+        server.log.wait_for_count("event=connected", 1);
         let stored = b.messages("bob");
         assert_eq!(stored.len(), 100);
         // In their order, and octet for octet.

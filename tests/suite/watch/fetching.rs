@@ -133,8 +133,7 @@ fn mail_is_fetched_as_it_arrives() {
         stop(keeper, signal);
         place.check();
         // All of it on one connection.
-        let log = server.log.text();
-        assert_eq!(log.matches("event=login").count(), 1, "{log}");
+        server.log.wait_for_count("event=login", 1);
         place.fetch_well(server.address);
     }
 }

@@ -123,6 +123,6 @@ fn where_the_system_has_nothing_left_to_watch_with_the_session_goes_on() {
         let sysctl = limit.replace("inotify", "user");
         assert!(line.contains(&format!("fs.inotify.{sysctl}")), "{line}");
         // Once is enough.
-        assert_eq!(server.log.text().matches("cannot-watch").count(), 1);
+        server.log.wait_for_count("cannot-watch", 1);
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ima_message::DateTime;
 
 const DIRECTORIES: [&str; 3] = ["tmp", "new", "cur"];
-/// Mails that are synced one by one; for more of them the file system is.
+/// Mails that are synced as they are written; for more of them the file system is.
 const SYNCED_EACH: usize = 16;
 
 /// A Maildir by its path.
@@ -167,17 +167,28 @@ impl Maildir {
     }
 
     /// Gives the staged mails their names. On return they would survive a power
-    /// cut.
+    /// cut. Many of them are brought onto the disk with all of the file system that
+    /// holds this directory, where `can_sync_whole` says that syncfs(2) does that and
+    /// tells of faults.
     ///
     /// # Errors
     /// A fault; some of them may have their names then.
-    pub fn commit(&mut self) -> Result<(), MaildirError> {
+    pub fn commit(
+        &mut self,
+        can_sync_whole: impl FnOnce(&File) -> bool,
+    ) -> Result<(), MaildirError> {
         let tmp = self.path.join("tmp");
-        if self.staged.len() > SYNCED_EACH {
-            let directory = File::open(&tmp).map_err(fault("open", &tmp))?;
-            rustix::fs::syncfs(&directory).map_err(|e| fault("sync", &tmp)(e.into()))?;
-        }
         let staged = std::mem::take(&mut self.staged);
+        if let Some(unsynced) = staged.get(SYNCED_EACH..).filter(|rest| !rest.is_empty()) {
+            let directory = File::open(&tmp).map_err(fault("open", &tmp))?;
+            if can_sync_whole(&directory) {
+                rustix::fs::syncfs(&directory).map_err(|e| fault("sync", &tmp)(e.into()))?;
+            } else {
+                for (stem, ..) in unsynced {
+                    sync(&tmp.join(stem))?;
+                }
+            }
+        }
         let mut touched = Vec::new();
         for (stem, place, name) in staged {
             let path = self.path.join(place.as_str()).join(name);
@@ -252,11 +263,52 @@ fn make(path: &Path) -> Result<(), MaildirError> {
 
 fn sync(path: &Path) -> Result<(), MaildirError> {
     File::open(path)
-        .and_then(|directory| directory.sync_all())
+        .and_then(|opened| opened.sync_all())
         .map_err(fault("sync", path))
 }
 
 fn fault(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MaildirError {
     let path = path.to_owned();
     move |source| MaildirError { step, path, source }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Whether it was asked how many files are synced.
+    fn commits(count: usize, can_sync_whole: bool) -> bool {
+        let place = tempfile::tempdir().unwrap();
+        let mut maildir = Maildir::create(&place.path().join("m")).unwrap();
+        let arrived = DateTime::parse("2026-11-22T09:30:00Z").unwrap();
+        for number in 0..count {
+            let name = number.to_string();
+            let write = &mut |out: &mut dyn Write| out.write_all(b"text");
+            maildir
+                .stage(&name, Place::New, name.clone(), &arrived, write)
+                .unwrap();
+        }
+        assert_eq!(maildir.mails().unwrap(), []);
+        let is_asked = Cell::new(false);
+        let answer = |_: &File| {
+            is_asked.set(true);
+            can_sync_whole
+        };
+        maildir.commit(answer).unwrap();
+        assert_eq!(
+            (maildir.staged(), maildir.mails().unwrap().len()),
+            (0, count)
+        );
+        is_asked.get()
+    }
+
+    #[test]
+    fn many_are_synced_together_where_that_can_be_done() {
+        assert!(!commits(SYNCED_EACH, true));
+        assert!(commits(SYNCED_EACH + 1, true));
+        assert!(commits(SYNCED_EACH + 1, false));
+    }
 }

@@ -51,11 +51,29 @@ pub fn set_form(form: Form) {
 }
 
 /// The form that an option or the environment names, where one does: a filter that is
-/// silent otherwise says in it what it has done.
+/// silent otherwise says in it what it has done. A variable that names no form is
+/// logged, in text.
 #[must_use]
 pub fn chosen() -> Option<Form> {
-    let named = || env::var(VARIABLE).ok()?.parse().ok();
-    *CHOSEN.get_or_init(|| OPTION.get().copied().or_else(named))
+    // Whoever finds out tells, in a line that asks for its form.
+    let mut wrong = None;
+    let mut named = || {
+        let name = env::var_os(VARIABLE).filter(|name| !name.is_empty())?;
+        let form = name.to_str().and_then(|name| name.parse().ok());
+        if form.is_none() {
+            wrong = Some(name);
+        }
+        Some(form.unwrap_or(Form::Text))
+    };
+    let chosen = *CHOSEN.get_or_init(|| OPTION.get().copied().or_else(&mut named));
+    if let Some(name) = wrong {
+        super::warn("unknown-log-form")
+            .field("variable", VARIABLE)
+            .field("value", name.display())
+            .field("advice", FormError)
+            .emit();
+    }
+    chosen
 }
 
 /// The form of this process's lines.

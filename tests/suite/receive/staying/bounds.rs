@@ -78,7 +78,7 @@ fn one_that_floods_is_cut_off_at_a_mebibyte() {
 #[test]
 fn alive_is_said_every_20_seconds_and_headers_have_25() {
     let place = place("read go <{dir}/go", TAKES);
-    let go = place.fifo("go");
+    let go = place.gate("go");
     let server = place.b.start();
     let mut peer = place.dial(&server);
     let begin = Instant::now();
