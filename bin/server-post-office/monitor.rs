@@ -82,8 +82,8 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     descriptors.extend(incoming.sockets());
     network.set_up(&task, &descriptors)?;
     // Theirs alone from here on.
-    drop((stop, keys, desks, texts, incoming));
-    Ok(network.wait())
+    drop((keys, desks, texts, incoming));
+    Ok(network.wait(&stop))
 }
 
 /// Warns of certificates that expire.

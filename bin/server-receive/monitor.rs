@@ -77,8 +77,8 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     descriptors.extend(text_sockets.iter().map(OwnedFd::as_fd));
     network.set_up(&plan, &descriptors)?;
     // They are the network process's alone from here on.
-    drop((incoming, key_sockets, command_sockets, text_sockets, stop));
-    let exit = network.wait();
+    drop((incoming, key_sockets, command_sockets, text_sockets));
+    let exit = network.wait(&stop);
     commands.end();
     Ok(exit)
 }

@@ -1,14 +1,18 @@
 //! SIGTERM.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Place;
 use super::handlers::is_gone;
 use crate::peer::Ending;
 use crate::peer::crowd::client_hello;
-use crate::process::{terminate, wait};
+use crate::process::{pid, terminate, wait};
 use crate::site::{letter, wait_until};
 
 #[test]
@@ -61,6 +65,35 @@ fn what_was_accepted_is_finished() {
     assert!(place.was_taken(&letter));
     assert_eq!(peer.rest(), (String::new(), Ending::Proper));
     assert_eq!(wait(&mut server.child).code(), Some(0));
+}
+
+/// As systemd tells it, which does not wait until everybody hears it.
+#[test]
+fn a_stop_at_the_start_is_one() {
+    let place = Place::taking();
+    for signal in [Signal::TERM, Signal::INT] {
+        for _ in 0..10 {
+            let mut command = place.b.command("server-receive");
+            command.stdin(Stdio::null()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            // Sooner than it is told what to do, if it can be.
+            let list = format!("/proc/{0}/task/{0}/children", child.id());
+            let begun = Instant::now();
+            let network = loop {
+                assert!(begun.elapsed() < Duration::from_secs(10));
+                let children = fs::read_to_string(&list).unwrap();
+                if let Some(Ok(network)) = children.split(' ').next().map(str::parse) {
+                    break Pid::from_raw(network).unwrap();
+                }
+            };
+            // It may hear it by now, or not.
+            let _ = kill_process(network, signal);
+            kill_process(pid(&child), signal).unwrap();
+            let ended = wait(&mut child);
+            let said = std::io::read_to_string(child.stderr.unwrap()).unwrap();
+            assert_eq!(ended.code(), Some(0), "{said}");
+        }
+    }
 }
 
 #[test]

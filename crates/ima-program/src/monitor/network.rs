@@ -1,13 +1,15 @@
 //! The network process: how it is started and ends, from either side.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
@@ -24,6 +26,9 @@ pub const OPTION: &str = "--network";
 
 /// The program that runs, whatever is by now at the path where it was found.
 const OURSELVES: &str = "/proc/self/exe";
+
+/// How long after the network process a signal to all may reach us.
+const SIGNALLED: Duration = Duration::from_secs(1);
 
 /// Variables of the environment that the network process gets, in builds for tests.
 #[cfg(debug_assertions)]
@@ -123,7 +128,8 @@ impl Network {
         }
     }
 
-    /// Tells it what to do, and with what; its clones stay open in it alone.
+    /// Tells it what to do, and with what; its clones stay open in it alone. Where it has
+    /// ended already, [`wait`](Self::wait) says how.
     ///
     /// # Errors
     /// [`NetworkError::Packet`].
@@ -132,7 +138,10 @@ impl Network {
         value: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), NetworkError> {
-        Ok(self.control.send(value, descriptors)?)
+        match self.control.send(value, descriptors) {
+            Err(PacketError::Closed) => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 
     /// Kills it, when that is called: for whoever finds that it breaks the rules.
@@ -144,13 +153,18 @@ impl Network {
         }
     }
 
-    /// Waits for its end. One that was killed, or ended as no server does, is logged.
+    /// Waits for its end. One that was killed, or ended as no server does, is logged; but
+    /// who signals a whole control group may have reached it before it hears signals:
+    /// then `stop` becomes readable, and it has stopped as it was to.
     #[must_use]
-    pub fn wait(mut self) -> Exit {
+    pub fn wait(mut self, stop: &UnixStream) -> Exit {
         match self.child.wait() {
             Ok(status) => {
                 let is_known = matches!(status.code(), Some(0..=3));
                 if !is_known {
+                    if is_told_to_stop(status) && is_readable_within(stop, SIGNALLED) {
+                        return Exit::Done;
+                    }
                     log::error("network-process-failed")
                         .field("status", status)
                         .field("consequence", "the server ends; start it again")
@@ -189,21 +203,32 @@ impl<T: DeserializeOwned> Setup<T> {
     }
 }
 
+/// Whether one of the two signals that end a server ended it.
+fn is_told_to_stop(status: ExitStatus) -> bool {
+    let signals = [Signal::TERM, Signal::INT].map(Signal::as_raw);
+    status.signal().is_some_and(|one| signals.contains(&one))
+}
+
 /// Whether the other side is gone.
 fn is_closed(control: &Packets) -> bool {
-    let mut waiting = [PollFd::new(control, PollFlags::empty())];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    polled(control, PollFlags::empty(), Duration::ZERO)
+        .is_none_or(|found| found.intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+fn is_readable_within(stop: &UnixStream, time: Duration) -> bool {
+    polled(stop, PollFlags::IN, time).is_some_and(|found| found.contains(PollFlags::IN))
+}
+
+/// What poll(2) finds of a descriptor within this time; `None` where it cannot be asked.
+fn polled(fd: &impl AsFd, flags: PollFlags, time: Duration) -> Option<PollFlags> {
+    let until = Instant::now() + time;
     loop {
-        match poll(&mut waiting, Some(&now)) {
+        let mut waiting = [PollFd::new(fd, flags)];
+        let left = until.saturating_duration_since(Instant::now());
+        match poll(&mut waiting, Some(&left.try_into().ok()?)) {
             Err(Errno::INTR) => {}
-            Err(_) => return true,
-            Ok(_) => break,
+            Err(_) => return None,
+            Ok(_) => return waiting.first().map(PollFd::revents),
         }
     }
-    waiting
-        .iter()
-        .any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
