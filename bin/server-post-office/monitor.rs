@@ -23,7 +23,7 @@ use ima_program::metrics::{TextFile, Texts};
 use ima_program::monitor::{Network, serve};
 use ima_program::server::stop_signal;
 use ima_program::{Exit, log};
-use ima_proto::listen::Incoming;
+use ima_proto::listen::{Incoming, STOP};
 use ima_proto::tls::{Identities, Keys};
 
 use crate::PROGRAM;
@@ -50,7 +50,8 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     confine::announce();
     let limits = config.limits();
-    if incoming.is_lasting() {
+    let is_lasting = incoming.is_lasting();
+    if is_lasting {
         // The network process inherits it.
         raise_limit_to(limits.descriptors(), "max-connections");
     }
@@ -64,7 +65,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let desks = Arc::new(Desks::new(office, limits.handshakes, killer.clone())?);
     let desks = serve(&desks, DESK_SOCKETS, killer)?;
     let texts = match &config.metrics {
-        Some(file) if incoming.is_lasting() => {
+        Some(file) if is_lasting => {
             let file = TextFile::new(file.under(&loaded.dir));
             serve(&Arc::new(Texts::new(file)), 1, network.killer())?
         }
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     network.set_up(&task, &descriptors)?;
     // Theirs alone from here on.
     drop((keys, desks, texts, incoming));
-    Ok(network.wait(&stop))
+    Ok(network.wait(&stop, is_lasting, STOP))
 }
 
 /// Warns of certificates that expire.

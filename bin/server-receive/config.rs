@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ima_message::{ByteSize, Hostpart};
 use ima_program::config::{ConfigPath, Loaded, Period};
-use ima_proto::handlers::{Group, OwnCommands, default_check, default_handler, default_stream};
+use ima_proto::handlers::{
+    Contract, Group, OwnCommands, default_check, default_handler, default_stream,
+};
 use ima_proto::tls::{Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts};
 use serde::Deserialize;
 
@@ -141,9 +143,13 @@ impl Config {
             });
         }
         let commands = OwnCommands {
-            check: check.clone().unwrap_or_else(default_check),
-            handler: handler.clone().unwrap_or_else(default_handler),
-            stream: stream.clone().unwrap_or_else(default_stream),
+            contract: match is_each {
+                true => Contract::Each {
+                    check: check.clone().unwrap_or_else(default_check),
+                    handler: handler.clone().unwrap_or_else(default_handler),
+                },
+                false => Contract::Staying(stream.clone().unwrap_or_else(default_stream)),
+            },
             config_dir: loaded.dir.clone(),
             group: Group::Own,
         };

@@ -12,7 +12,7 @@ use ima_program::monitor::{Network, serve};
 use ima_program::server::stop_signal;
 use ima_program::{Exit, log};
 use ima_proto::handlers::CommandService;
-use ima_proto::listen::Incoming;
+use ima_proto::listen::{Incoming, STOP};
 use ima_proto::tls::Keys;
 
 use crate::PROGRAM;
@@ -34,7 +34,8 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let (identities, verifier) = config.tls(&loaded.dir)?;
     let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
     let limits = config.limits();
-    if incoming.is_lasting() {
+    let is_lasting = incoming.is_lasting();
+    if is_lasting {
         // The network process inherits it.
         raise_limit_to(limits.descriptors(), "max-connections and max-handlers");
     }
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let key_sockets = serve(&keys, KEY_SOCKETS, network.killer())?;
     let command_sockets = serve(&commands, COMMAND_SOCKETS, network.killer())?;
     let text_sockets = match &config.metrics {
-        Some(file) if incoming.is_lasting() => {
+        Some(file) if is_lasting => {
             let file = TextFile::new(file.under(&loaded.dir));
             serve(&Arc::new(Texts::new(file)), 1, network.killer())?
         }
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     network.set_up(&plan, &descriptors)?;
     // They are the network process's alone from here on.
     drop((incoming, key_sockets, command_sockets, text_sockets));
-    let exit = network.wait(&stop);
+    let exit = network.wait(&stop, is_lasting, STOP);
     commands.end();
     Ok(exit)
 }

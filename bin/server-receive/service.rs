@@ -1,6 +1,5 @@
 //! What stands behind one connection: the commands, and the log.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -100,8 +99,9 @@ impl<'a> Session<'a> {
     }
 
     fn decide(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
-        let stranger = self.stranger(message);
-        if self.server.strangers.is_over(&stranger, Instant::now()) {
+        // However many hosts and names it has.
+        let stranger = self.peer.names.domain();
+        if self.server.strangers.is_over(stranger, Instant::now()) {
             return Ok(too_many_unknown());
         }
         let Some(received) = self.received(message) else {
@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
     }
 
     fn hand_over(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
-        let mut counting = Counting::new(self.server, self.stranger(message), say);
+        let mut counting = Counting::new(self.server, self.peer.names.domain(), say);
         let outcome = match (data, &self.server.behind) {
             (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
             (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
@@ -164,18 +164,6 @@ impl<'a> Session<'a> {
         let answer = outcome.map_or("drop", DataAnswer::as_str);
         let event = self.event("data", message).field("answer", answer);
         self.log_soon(event);
-    }
-
-    /// As whom a peer is counted that asks for unknown recipients: the name in
-    /// its certificate, so that a wildcard is one and not as many as it likes.
-    fn stranger<'m>(&self, message: &'m Accepted) -> Cow<'m, str> {
-        let host = message.peer().ascii();
-        let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
-        if self.peer.names.iter().any(|name| name == host) {
-            host.into()
-        } else {
-            format!("*.{parent}").into()
-        }
     }
 
     fn event(&self, event: &'static str, message: &Accepted) -> log::Entry {
@@ -298,12 +286,12 @@ struct Counting<'s> {
     say: &'s mut dyn Say,
     strangers: &'s Strangers,
     counts: &'s Counts,
-    stranger: Cow<'s, str>,
+    stranger: &'s str,
     over: bool,
 }
 
 impl<'s> Counting<'s> {
-    fn new(server: &'s Receiving, stranger: Cow<'s, str>, say: &'s mut dyn Say) -> Self {
+    fn new(server: &'s Receiving, stranger: &'s str, say: &'s mut dyn Say) -> Self {
         Self {
             say,
             strangers: &server.strangers,
@@ -317,11 +305,11 @@ impl<'s> Counting<'s> {
     fn passes(&mut self, line: &str) -> bool {
         if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {
             let now = Instant::now();
-            self.over |= self.strangers.is_over(&self.stranger, now);
+            self.over |= self.strangers.is_over(self.stranger, now);
             if self.over {
                 return false;
             }
-            self.strangers.count(&self.stranger, now);
+            self.strangers.count(self.stranger, now);
             self.counts.unknown_recipients.inc();
         }
         true

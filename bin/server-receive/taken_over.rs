@@ -92,6 +92,12 @@ fn run(commands: &Questions<CommandService>) {
         &digest,
         Some("b.test 2026-11-22T09:30:02Z from=a.test address=`touch` tls=TLSv1.3 author=host"),
     );
+    let stayed = match commands.ask(&CommandRequest::Stay, &[]) {
+        Ok((CommandReply::Started { id, .. }, _)) => Ok(id),
+        Ok((other, _)) => Err(format!("{other:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    taken_over::report("run what the configuration does not name", stayed);
     let reaped = match commands.ask(&CommandRequest::Reap { number: 1 }, &[]) {
         Ok((CommandReply::Ended { exit, .. }, _)) => Ok(exit),
         Ok((other, _)) => Err(format!("{other:?}")),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, Loaded, Period};
 use ima_proto::dial::{Dialler, Dns, Hosts, Service};
-use ima_proto::handlers::{Group, Handlers, OwnCommands, Places, default_check, default_handler};
+use ima_proto::handlers::{
+    Contract, Group, Handlers, OwnCommands, Places, default_check, default_handler,
+};
 use ima_proto::imdp::{ALPN, Times};
 use ima_proto::tls::{
     ClientSide, Identities, IdentityToml, PeerVerifier, RootSource, UseError, hostparts,
@@ -87,9 +89,10 @@ impl Office {
             local_hosts: config.local_hosts.into_iter().collect(),
             handlers: Handlers {
                 commands: Arc::new(OwnCommands {
-                    check: config.check,
-                    handler: config.handler,
-                    stream: Vec::new(),
+                    contract: Contract::Each {
+                        check: config.check,
+                        handler: config.handler,
+                    },
                     config_dir: dir,
                     group: Group::Ours,
                 }),

@@ -19,6 +19,8 @@ pub mod metrics;
 pub mod monitor;
 pub mod options;
 pub mod program;
+#[cfg(feature = "separation")]
+pub mod readiness;
 pub mod report;
 pub mod server;
 pub mod spool;

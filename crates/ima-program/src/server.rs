@@ -2,14 +2,17 @@
 //! signals that stop it.
 
 use std::error::Error;
+use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::Exit;
 use crate::log::{self, Form};
 use crate::report::{chain, report};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
 
 /// How a server is to serve, by its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +71,27 @@ pub fn stop_signal() -> io::Result<UnixStream> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, signalled.try_clone()?)?;
     }
+    survive()?;
     Ok(stop)
+}
+
+/// Signals that must not end a server. What outgrows a limit of the process is a fault
+/// as a full disk is (`EFBIG`, setrlimit(2)). And whoever started us may have no use for
+/// its own children's exit statuses, but we need those of ours.
+fn survive() -> io::Result<()> {
+    let nobody_looks = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGXFSZ, Arc::clone(&nobody_looks))?;
+    if is_ignored(SIGCHLD) {
+        signal_hook::flag::register(SIGCHLD, nobody_looks)?;
+    }
+    Ok(())
+}
+
+/// As proc(5) has it; false where it cannot be read.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

@@ -21,7 +21,7 @@ use ima_program::child::{Event, Limits, Running};
 use ima_program::spool::SpoolWriter;
 use ima_program::{Exit, log};
 
-pub use commands::{Commands, Each, OwnCommands};
+pub use commands::{Commands, Contract, Each, OwnCommands};
 pub use exchange::Exchange;
 pub use ima_program::child::Group;
 pub use places::{PATIENCE, Place, Places};

@@ -25,7 +25,7 @@ pub use counts::Counts;
 pub(crate) use gate::block;
 pub use gate::{Full, Gate, Pass};
 pub use handshakes::{Handshake, Handshakes};
-pub use limits::{FINISH, Limits, STACK};
+pub use limits::{FINISH, Limits, STACK, STOP};
 pub use server::{Protocol, Server};
 
 /// How long nothing is accepted after the system had nothing left to do it with.

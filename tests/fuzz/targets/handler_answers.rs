@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ima_message::{Digester, HeaderBlock, Received, text};
-use ima_proto::handlers::{Group, OwnCommands, Places, Stream};
+use ima_proto::handlers::{Contract, Group, OwnCommands, Places, Stream};
 use ima_proto::imdp::{DataAnswer, Drop, HeadersAnswer, Say};
 use libfuzzer_sys::fuzz_target;
 
@@ -29,9 +29,7 @@ thread_local! {
         let program = env::current_exe().expect("a program");
         let program = program.to_str().expect("UTF-8").to_owned();
         let commands = OwnCommands {
-            check: Vec::new(),
-            handler: Vec::new(),
-            stream: vec![program, HANDLER.to_owned()],
+            contract: Contract::Staying(vec![program, HANDLER.to_owned()]),
             config_dir: "/".into(),
             group: Group::Own,
         };

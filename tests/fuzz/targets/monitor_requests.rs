@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use ima_program::monitor::{Packets, Service};
-use ima_proto::handlers::{CommandReply, CommandRequest, CommandService, Group, OwnCommands};
+use ima_proto::handlers::{CommandReply, CommandRequest, CommandService, Contract, Group, OwnCommands};
 use ima_proto::tls::{Identities, KeyReply, KeyRequest, Keys};
 use libfuzzer_sys::fuzz_target;
 use rustix::net::{SendFlags, send};
@@ -18,9 +18,7 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
 /// Has no command to start.
 static COMMANDS: LazyLock<Arc<CommandService>> = LazyLock::new(|| {
     let nothing = OwnCommands {
-        check: Vec::new(),
-        handler: Vec::new(),
-        stream: Vec::new(),
+        contract: Contract::Staying(Vec::new()),
         config_dir: "/".into(),
         group: Group::Own,
     };

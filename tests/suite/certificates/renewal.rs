@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{CWD, FileType, mknodat};
+
 use super::authority::{leaf, leaf_with};
 use crate::peer::{Identity, Peer};
 use crate::site::{Host, Server, Site, code, letter, stderr, stdout, wait_until};
@@ -48,6 +50,11 @@ fn put(host: &Host, suffix: &str, pem: &str) {
     fs::rename(new, path).unwrap();
 }
 
+enum Spoiled {
+    Fifo,
+    Sparse,
+}
+
 #[test]
 fn a_pair_is_replaced_whole_and_no_connection_is_dropped() {
     let place = Place::new();
@@ -84,12 +91,28 @@ fn a_pair_is_replaced_whole_and_no_connection_is_dropped() {
             place.count(said) == 1
         });
     }
+    // What is no file is not waited for, and what is far too long not read.
+    let path = place.b.dir.join("tls/b.test.pem");
+    for (spoiled, said) in [
+        (Spoiled::Fifo, "it is no regular file"),
+        (Spoiled::Sparse, "it is longer than 16 MiB"),
+    ] {
+        fs::remove_file(&path).unwrap();
+        match spoiled {
+            Spoiled::Fifo => mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).unwrap(),
+            Spoiled::Sparse => fs::File::create(&path).unwrap().set_len(8 << 30).unwrap(),
+        }
+        wait_until("it is noticed", || {
+            assert_eq!(place.dial().certificate(), renewed.chain()[0]);
+            place.count(said) == 1
+        });
+    }
     put(&place.b, "pem", renewed.certificate_pem());
     wait_until("it is read again", || {
         drop(place.dial());
         place.count("event=certificates-read-again") == 2
     });
-    assert_eq!(place.count("event=certificates-not-read-again"), 3);
+    assert_eq!(place.count("event=certificates-not-read-again"), 5);
 
     // The connection from before all this goes on.
     assert_eq!(open.deliver(&letter(&["bob@b.test"], "Hello\n")), "OK");

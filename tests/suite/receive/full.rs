@@ -35,7 +35,7 @@ fn is_sent_away(mut peer: Peer) {
 }
 
 /// A certificate with these names, in their order.
-fn named(place: &Place, names: &[&str]) -> Identity {
+pub fn named(place: &Place, names: &[&str]) -> Identity {
     Identity::adjusted(&place.site, names[0], |params| {
         let names = names.iter();
         params.subject_alt_names = names

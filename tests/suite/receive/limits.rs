@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 
 use super::Place;
+use super::full::named;
 use crate::peer::crowd::{
     among_dribblers, among_silent_peers, among_slow_and_silent_peers, handshakes_have_ten_seconds,
 };
@@ -124,6 +125,9 @@ fn nobody_can_list_our_users() {
     assert!(known[0].starts_with("DEFER 3600 "), "{known:?}");
     assert_eq!(ask(&mut peer, 1), known);
     assert_eq!(ask(&mut place.dial(&server), 0), known);
+    // Nor does another host, or another name of its certificate, begin anew.
+    let many = named(&place, &["mx.a.test", "a.test", "c.test"]);
+    assert_eq!(ask(&mut Peer::dial(server.address, &many), 0), known);
     let c = Identity::made(&place.site, "c.test");
     let text = String::from_utf8(letter(&["bob@b.test"], "Hello\n")).unwrap();
     let letter = text.replace("alice@a.test", "carol@c.test").into_bytes();

@@ -12,7 +12,7 @@ use super::Place;
 use super::handlers::is_gone;
 use crate::peer::Ending;
 use crate::peer::crowd::client_hello;
-use crate::process::{pid, terminate, wait};
+use crate::process::{network, pid, terminate, wait};
 use crate::site::{letter, wait_until};
 
 #[test]
@@ -94,6 +94,32 @@ fn a_stop_at_the_start_is_one() {
             assert_eq!(ended.code(), Some(0), "{said}");
         }
     }
+}
+
+/// It takes 40 seconds, and so runs only where EMEMO_LONG=1.
+#[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "whoever reads the list sees that it did not run"
+)]
+fn a_network_process_that_does_not_end_is_killed() {
+    if std::env::var_os("EMEMO_LONG").is_none_or(|value| value != "1") {
+        return println!("skipped: EMEMO_LONG=1 runs it");
+    }
+    let place = Place::taking();
+    let mut server = place.b.start();
+    let network = network(server.child.id()).unwrap();
+    let network = Pid::from_raw(network.try_into().unwrap()).unwrap();
+    kill_process(network, Signal::STOP).unwrap();
+    terminate(&server.child);
+    let begin = Instant::now();
+    while server.child.try_wait().unwrap().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(begin.elapsed() > Duration::from_secs(35));
+    server.log.wait_for("event=network-process-does-not-end");
+    assert_eq!(wait(&mut server.child).code(), Some(2));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::{Place, digest};
+use crate::process::{terminate, wait};
 use crate::site::{Server, letter, program};
 
 /// What is said of each message.
@@ -104,4 +105,37 @@ fn of_a_routed_command() {
             is_bare(&place, &wanted);
         }
     }
+}
+
+/// Under limits and signals of whoever starts it.
+fn started_by(place: &Place, shell: &str) -> Server {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell}; exec \"$0\"")])
+        .arg(program("server-receive"))
+        .env("EMEMO_CONFIG_DIR", &place.b.dir);
+    place.b.start_with(command)
+}
+
+#[test]
+fn what_outgrows_a_limit_for_files_is_a_fault_of_its_message_alone() {
+    for place in [Place::taking(), Place::new()] {
+        let server = started_by(&place, "ulimit -f 1000");
+        let (small, large) = ("Hello\n".to_owned(), "x".repeat(3_000_000));
+        let mut peer = place.dial(&server);
+        for (text, outcome) in [(&small, "OK"), (&large, "PARTIAL"), (&small, "OK")] {
+            let letter = letter(&["bob@b.test"], text);
+            assert_eq!(peer.deliver(&letter), outcome);
+        }
+    }
+}
+
+#[test]
+fn exit_statuses_come_also_where_those_of_others_are_ignored() {
+    let place = Place::taking();
+    let mut server = started_by(&place, "trap '' CHLD");
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    assert_eq!(place.dial(&server).deliver(&letter), "OK");
+    terminate(&server.child);
+    assert_eq!(wait(&mut server.child).code(), Some(0));
 }

@@ -6,7 +6,7 @@ use std::process;
 
 use libc::{
     CLONE_THREAD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL,
-    FIONBIO, FIONREAD, PR_SET_NAME, PROT_EXEC, c_long,
+    FIONBIO, FIONREAD, MSG_FASTOPEN, PR_SET_NAME, PROT_EXEC, c_long,
 };
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -15,6 +15,9 @@ use seccompiler::{
 
 use crate::confinement::{Confinement, ConfinementError};
 use crate::log;
+
+const NOT_AT_ALL: &str = "the network process is not shut in, and all that this user can do is \
+     open to whoever takes it over";
 
 /// System calls that reach nothing but what the process has: its descriptors, memory and
 /// threads.
@@ -40,13 +43,10 @@ const HARMLESS: &[c_long] = &[
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
     libc::SYS_shutdown,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
     // A file in memory, for a message on its way.
     libc::SYS_memfd_create,
     // Memory.
@@ -82,6 +82,19 @@ const HARMLESS: &[c_long] = &[
     libc::SYS_getrandom,
 ];
 
+/// What may be set of a socket: no filter, which would stay with a listening socket that
+/// others have too.
+const OPTIONS: &[(i32, i32)] = &[
+    (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+    (libc::SOL_SOCKET, libc::SO_RCVTIMEO),
+    (libc::SOL_SOCKET, libc::SO_SNDTIMEO),
+    (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+    (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
+    (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL),
+    (libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
+    (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT),
+];
+
 /// Why the network process cannot be shut in although the kernel knows how.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -104,36 +117,38 @@ pub enum ConfineError {
 /// # Errors
 /// Where the kernel has Landlock, and it does not work.
 pub fn confine() -> Result<(), ConfineError> {
-    if !Confinement::is_possible() {
-        log::warn("no-landlock")
-            .field(
-                "consequence",
-                "the network process is shut in by seccomp alone",
-            )
+    Confinement::default().enter()?;
+    let has_landlock = Confinement::is_possible();
+    let machine = std::env::consts::ARCH;
+    let filters = match TargetArch::try_from(machine) {
+        Ok(machine) => Ok(filters(machine)?),
+        Err(_) => Err(format!("no filter for {machine}")),
+    };
+    let applied = filters.and_then(|filters| {
+        let applied = filters.iter().try_for_each(|filter| apply_filter(filter));
+        applied.map_err(|error| error.to_string())
+    });
+    let has_filter = applied.is_ok();
+    if let Err(reason) = applied {
+        let consequence = match has_landlock {
+            true => "the network process is shut in by Landlock alone",
+            false => NOT_AT_ALL,
+        };
+        log::warn("no-seccomp")
+            .field("error", reason)
+            .field("consequence", consequence)
             .emit();
     }
-    Confinement::default().enter()?;
-    let Ok(machine) = TargetArch::try_from(std::env::consts::ARCH) else {
-        without_filter(format_args!("no filter for {}", std::env::consts::ARCH));
-        return Ok(());
-    };
-    for filter in filters(machine)? {
-        if let Err(error) = apply_filter(&filter) {
-            without_filter(format_args!("{error}"));
-            break;
-        }
+    if !has_landlock {
+        let consequence = match has_filter {
+            true => "the network process is shut in by seccomp alone",
+            false => NOT_AT_ALL,
+        };
+        log::warn("no-landlock")
+            .field("consequence", consequence)
+            .emit();
     }
     Ok(())
-}
-
-fn without_filter(reason: std::fmt::Arguments<'_>) {
-    log::warn("no-seccomp")
-        .field("error", reason)
-        .field(
-            "consequence",
-            "the network process is shut in by Landlock alone",
-        )
-        .emit();
 }
 
 /// The filters, each of which has a say.
@@ -161,6 +176,17 @@ fn filters(machine: TargetArch) -> Result<[BpfProgram; 2], BackendError> {
         let rule = SeccompRule::new(vec![is_set(2, no_code, 0)?])?;
         allowed.insert(number(call), vec![rule]);
     }
+    // A listening socket dials by that flag.
+    let dials = bits(MSG_FASTOPEN);
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2)] {
+        let rule = SeccompRule::new(vec![is_set(flags, dials, 0)?])?;
+        allowed.insert(number(call), vec![rule]);
+    }
+    let options: Result<Vec<_>, _> = OPTIONS
+        .iter()
+        .map(|&(level, option)| SeccompRule::new(vec![is(1, bits(level))?, is(2, bits(option))?]))
+        .collect();
+    allowed.insert(number(libc::SYS_setsockopt), options?);
     let thread = bits(CLONE_THREAD);
     let of_ours = SeccompRule::new(vec![is_set(0, thread, thread)?])?;
     allowed.insert(number(libc::SYS_clone), vec![of_ours]);

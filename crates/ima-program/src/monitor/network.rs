@@ -7,10 +7,9 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::event::PollFlags;
 use rustix::process::{
     Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
 };
@@ -18,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::packets::{PacketError, Packets};
+use crate::readiness::{is_readable_within, polled};
 use crate::{Exit, log};
 
 /// The option that makes a program the network process of the one that started it. It is
@@ -29,6 +29,8 @@ const OURSELVES: &str = "/proc/self/exe";
 
 /// How long after the network process a signal to all may reach us.
 const SIGNALLED: Duration = Duration::from_secs(1);
+/// How often it is looked whether we are to stop.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Variables of the environment that the network process gets, in builds for tests.
 #[cfg(debug_assertions)]
@@ -153,32 +155,51 @@ impl Network {
         }
     }
 
-    /// Waits for its end. One that was killed, or ended as no server does, is logged; but
-    /// who signals a whole control group may have reached it before it hears signals:
-    /// then `stop` becomes readable, and it has stopped as it was to.
+    /// Waits for its end: where `is_lasting`, until `stop` becomes readable, and from then
+    /// on for as long as a stop may take; it is killed after that. An end that no server
+    /// has is logged. Who signals a whole control group may have reached it before it hears
+    /// signals: then it has stopped as it was to.
     #[must_use]
-    pub fn wait(mut self, stop: &UnixStream) -> Exit {
-        match self.child.wait() {
-            Ok(status) => {
-                let is_known = matches!(status.code(), Some(0..=3));
-                if !is_known {
-                    if is_told_to_stop(status) && is_readable_within(stop, SIGNALLED) {
-                        return Exit::Done;
-                    }
-                    log::error("network-process-failed")
-                        .field("status", status)
-                        .field("consequence", "the server ends; start it again")
-                        .emit();
-                }
-                Exit::from_status(status)
+    pub fn wait(mut self, stop: &UnixStream, is_lasting: bool, takes: Duration) -> Exit {
+        while !is_readable_within(&self.pidfd, LOOK) {
+            if is_readable_within(stop, Duration::ZERO) && !is_readable_within(&self.pidfd, takes) {
+                log::error("network-process-does-not-end")
+                    .field(
+                        "consequence",
+                        "it is killed, and what it had in hand cut off",
+                    )
+                    .emit();
+                self.killer()();
+                break;
             }
+        }
+        let status = match self.child.wait() {
+            Ok(status) => status,
             Err(error) => {
                 log::error("network-process-failed")
                     .field("error", error)
                     .emit();
-                Exit::Unfinished
+                return Exit::Unfinished;
             }
+        };
+        if is_told_to_stop(status) && is_readable_within(stop, SIGNALLED) {
+            return Exit::Done;
         }
+        let exit = Exit::from_status(status);
+        let is_known = match status.code() {
+            // It has no reason to end.
+            Some(0) => !is_lasting || is_readable_within(stop, Duration::ZERO),
+            Some(code) => (1..=3).contains(&code),
+            None => false,
+        };
+        if is_known {
+            return exit;
+        }
+        log::error("network-process-failed")
+            .field("status", status)
+            .field("consequence", "the server ends; start it again")
+            .emit();
+        Exit::Unfinished
     }
 }
 
@@ -213,22 +234,4 @@ fn is_told_to_stop(status: ExitStatus) -> bool {
 fn is_closed(control: &Packets) -> bool {
     polled(control, PollFlags::empty(), Duration::ZERO)
         .is_none_or(|found| found.intersects(PollFlags::HUP | PollFlags::ERR))
-}
-
-fn is_readable_within(stop: &UnixStream, time: Duration) -> bool {
-    polled(stop, PollFlags::IN, time).is_some_and(|found| found.contains(PollFlags::IN))
-}
-
-/// What poll(2) finds of a descriptor within this time; `None` where it cannot be asked.
-fn polled(fd: &impl AsFd, flags: PollFlags, time: Duration) -> Option<PollFlags> {
-    let until = Instant::now() + time;
-    loop {
-        let mut waiting = [PollFd::new(fd, flags)];
-        let left = until.saturating_duration_since(Instant::now());
-        match poll(&mut waiting, Some(&left.try_into().ok()?)) {
-            Err(Errno::INTR) => {}
-            Err(_) => return None,
-            Ok(_) => return waiting.first().map(PollFd::revents),
-        }
-    }
 }

@@ -3,14 +3,15 @@
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, thread};
 
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg, sendto, sockopt};
 use rustix::process::{
     PidfdFlags, Resource, Rlimit, Signal, getppid, kill_process, pidfd_open, setrlimit,
 };
@@ -145,4 +146,16 @@ fn sockets(folder: &Path) {
         UnixListener::bind(folder.join("socket")),
     );
     report("make a pair of sockets", UnixStream::pair());
+    let errno = |outcome: rustix::io::Result<usize>| outcome.map_err(io::Error::from);
+    let stranger = SocketAddr::from(([127, 0, 0, 1], 1));
+    let dials = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.unsigned_abs());
+    report("dial", errno(sendto(io::stdin(), b"x", dials, &stranger)));
+    let data = [IoSlice::new(b"x")];
+    let mut nothing = SendAncillaryBuffer::default();
+    report(
+        "dial by a message",
+        errno(sendmsg(io::stdin(), &data, &mut nothing, dials)),
+    );
+    let reused = sockopt::set_socket_reuseaddr(io::stdin(), true);
+    report("set an option", reused.map_err(io::Error::from));
 }

@@ -38,15 +38,25 @@ pub trait Commands: fmt::Debug + Send + Sync {
     fn spool(&self) -> SpoolWriter;
 }
 
-/// This process starts them.
+/// By which of the two contracts of ima-handler(7) messages are handed on.
+#[derive(Clone, Debug)]
+pub enum Contract {
+    /// Two commands for each message.
+    Each {
+        /// Is given the header block alone, before the answer to HEADERS.
+        check: Vec<String>,
+        /// Is given the message.
+        handler: Vec<String>,
+    },
+    /// One command that is asked about many messages.
+    Staying(Vec<String>),
+}
+
+/// This process starts them, and no command of the other contract.
 #[derive(Clone, Debug)]
 pub struct OwnCommands {
-    /// Is given the header block alone, before the answer to HEADERS.
-    pub check: Vec<String>,
-    /// Is given the message.
-    pub handler: Vec<String>,
-    /// Is asked about many messages.
-    pub stream: Vec<String>,
+    /// Which there are.
+    pub contract: Contract,
     /// The folder of the configuration file that names them.
     pub config_dir: PathBuf,
     /// Whether who kills our process group is to kill `check` and `handler`, too.
@@ -65,9 +75,10 @@ impl OwnCommands {
         received: Option<&Received>,
         stdin: File,
     ) -> Result<Started, ChildError> {
-        let argv = match each {
-            Each::Check => &self.check,
-            Each::Handler => &self.handler,
+        let argv = match (&self.contract, each) {
+            (Contract::Each { check, .. }, Each::Check) => check,
+            (Contract::Each { handler, .. }, Each::Handler) => handler,
+            (Contract::Staying(_), _) => return Err(of_the_other_contract()),
         };
         let mut env = vec![("IMA_DIGEST", digest.to_string())];
         if let Some(received) = received {
@@ -92,11 +103,18 @@ impl Commands for OwnCommands {
     }
 
     fn stay(&self) -> Result<(Started, PipeWriter), ChildError> {
-        let argv = self.stream.iter().map(OsString::from).collect();
+        let Contract::Staying(argv) = &self.contract else {
+            return Err(of_the_other_contract());
+        };
+        let argv = argv.iter().map(OsString::from).collect();
         Lasting::spawn(argv, self.config_dir.clone())
     }
 
     fn spool(&self) -> SpoolWriter {
         Spooled::writer()
     }
+}
+
+fn of_the_other_contract() -> ChildError {
+    ChildError::Refused("the configuration names no such command".into())
 }

@@ -11,20 +11,23 @@
 //! Spool                                    -> Done, with a file | Lost reason
 //! ```
 //!
-//! What is run is what the configuration names, with the variables that ima-handler(7)
-//! lists and no other; octets go to and fro between the network process and the command
+//! What is run is what the configuration names by the contract that it keeps, with the
+//! variables that ima-handler(7) lists and no other; octets go to and fro between the network process and the command
 //! without the monitor.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ima_message::{HeaderBlock, MessageDigest, Received};
 use ima_program::child::{ChildError, Ended, Parent, Started};
 use ima_program::monitor::{Questions, Service};
+use ima_program::readiness::is_readable_within;
 use ima_program::report::chain;
 use ima_program::spool::{Disk, SpoolWriter, Spooled};
 use ima_program::{Exit, log};
@@ -51,12 +54,12 @@ pub enum CommandRequest {
         /// Which.
         number: u64,
     },
-    /// Reap one that has exited.
+    /// Reap one that has exited, as its pidfd says.
     Reap {
         /// Which.
         number: u64,
     },
-    /// One cannot be killed: reap it when it is gone.
+    /// Kill one, and reap it when it is gone, however long that takes.
     Leave {
         /// Which.
         number: u64,
@@ -106,7 +109,22 @@ struct Children {
     last: u64,
     /// No more are started.
     is_over: bool,
-    running: HashMap<u64, Box<dyn Parent>>,
+    running: HashMap<u64, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    parent: Box<dyn Parent>,
+    /// Readable when it has exited.
+    pidfd: Arc<OwnedFd>,
+}
+
+impl Running {
+    /// Kills it, and reaps it when it is gone.
+    fn end(self) {
+        self.parent.kill();
+        self.parent.leave();
+    }
 }
 
 impl CommandService {
@@ -127,11 +145,8 @@ impl CommandService {
         children.is_over = true;
         let running: Vec<_> = children.running.drain().collect();
         drop(children);
-        for (_, parent) in &running {
-            parent.kill();
-        }
-        for (_, parent) in running {
-            parent.leave();
+        for (_, child) in running {
+            child.end();
         }
     }
 
@@ -169,11 +184,9 @@ impl CommandService {
         &self,
         start: impl FnOnce() -> Result<(Started, Option<PipeWriter>), ChildError>,
     ) -> (CommandReply, Vec<OwnedFd>) {
-        let children = self.children();
-        if children.is_over || children.running.len() >= self.most {
+        if self.children().are_enough(self.most) {
             return not_started("too many commands run");
         }
-        drop(children);
         let (started, input) = match start() {
             Ok(started) => started,
             Err(error) => return not_started(&chain(&error)),
@@ -185,18 +198,27 @@ impl CommandService {
             pidfd,
             output,
         } = started;
+        let child = Running {
+            parent,
+            pidfd: Arc::clone(&pidfd),
+        };
         let pidfd = match pidfd.as_fd().try_clone_to_owned() {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                parent.kill();
-                parent.leave();
+                child.end();
                 return not_started(&error.to_string());
             }
         };
         let mut children = self.children();
+        // Others were started meanwhile, or the end has come.
+        if children.are_enough(self.most) {
+            drop(children);
+            child.end();
+            return not_started("too many commands run");
+        }
         children.last += 1;
         let number = children.last;
-        children.running.insert(number, parent);
+        children.running.insert(number, child);
         drop(children);
         let program = program.display().to_string();
         let mut with = vec![pidfd, output];
@@ -210,16 +232,29 @@ impl CommandService {
     }
 
     fn reap(&self, number: u64) -> CommandReply {
-        let Some(mut parent) = self.children().running.remove(&number) else {
+        let mut children = self.children();
+        let Entry::Occupied(child) = children.running.entry(number) else {
             return CommandReply::Lost("there is no such command".to_owned());
         };
-        match parent.reap() {
+        // Nobody waits for one here.
+        if !is_readable_within(&child.get().pidfd, Duration::ZERO) {
+            return CommandReply::Lost("that command has not exited".to_owned());
+        }
+        let mut child = child.remove();
+        drop(children);
+        match child.parent.reap() {
             Ok(Ended { exit, by_itself }) => CommandReply::Ended {
                 exit: exit.code(),
                 by_itself,
             },
             Err(error) => CommandReply::Lost(error.to_string()),
         }
+    }
+}
+
+impl Children {
+    fn are_enough(&self, most: usize) -> bool {
+        self.is_over || self.running.len() >= most
     }
 }
 
@@ -245,16 +280,16 @@ impl Service for CommandService {
                 });
             }
             CommandRequest::Kill { number } => {
-                if let Some(parent) = self.children().running.get(&number) {
-                    parent.kill();
+                if let Some(child) = self.children().running.get(&number) {
+                    child.parent.kill();
                 }
                 CommandReply::Done
             }
             CommandRequest::Reap { number } => self.reap(number),
             CommandRequest::Leave { number } => {
-                let parent = self.children().running.remove(&number);
-                if let Some(parent) = parent {
-                    parent.leave();
+                let child = self.children().running.remove(&number);
+                if let Some(child) = child {
+                    child.end();
                 }
                 CommandReply::Done
             }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub const STACK: usize = 512 << 10;
 /// How long what is in hand may take after SIGTERM.
 pub const FINISH: Duration = Duration::from_secs(30);
+/// The longest that a stop takes, with time to spare: whoever is still there then is no
+/// server any more.
+pub const STOP: Duration = Duration::from_secs(40);
 
 /// What a [`Server`](super::Server) lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -178,7 +178,11 @@ impl Keys {
         let keyring = states.recent.iter().find(|ring| ring.number == state)?;
         let key = Arc::clone(keyring.keys.get(block)?);
         drop(states);
-        let signer = key.key.choose_scheme(&[SignatureScheme::from(scheme)])?;
+        let scheme = SignatureScheme::from(scheme);
+        let signer = key
+            .key
+            .choose_scheme(&[scheme])
+            .filter(|_| SCHEMES.contains(&scheme))?;
         signer.sign(message).ok()
     }
 }

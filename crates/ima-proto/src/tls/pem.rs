@@ -1,13 +1,18 @@
 //! PEM files (RFC 7468): certificates, keys and revocation lists.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// What an encrypted key is labelled with (RFC 7468, 11).
 const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
+/// Octets of a file: much more than the lists of a large authority have.
+const MOST: u64 = 16 << 20;
 
 /// Why a PEM file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +98,23 @@ fn all<T: PemObject>(file: &Path, wanted: &'static str) -> Result<Vec<T>, PemErr
     }
 }
 
+/// What is no file is not waited for.
 fn read(file: &Path) -> Result<Vec<u8>, PemError> {
-    std::fs::read(file).map_err(|source| PemError::Unreadable {
+    let read = || {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = File::from(open(file, flags, Mode::empty())?);
+        let status = opened.metadata()?;
+        if !status.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        if status.len() > MOST {
+            return Err(io::Error::other("it is longer than 16 MiB"));
+        }
+        let mut octets = Vec::new();
+        opened.take(MOST).read_to_end(&mut octets)?;
+        Ok(octets)
+    };
+    read().map_err(|source| PemError::Unreadable {
         file: file.to_owned(),
         source,
     })
