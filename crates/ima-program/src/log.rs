@@ -19,6 +19,7 @@
 //! key, message text) must not be given to these functions.
 
 mod form;
+mod line;
 mod syslog;
 
 pub use form::{Form, FormError, VARIABLE, chosen, form, set_form};
@@ -69,6 +70,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    const ALL: [Self; 3] = [Self::Info, Self::Warn, Self::Error];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// An event that is as it should be.
 pub fn info(event: &'static str) -> Entry {
     Entry::new(Level::Info, event)
@@ -86,13 +99,13 @@ pub fn error(event: &'static str) -> Entry {
 
 /// What a program that may have no log otherwise ended with.
 pub(crate) fn failed(program: &str, error: &str) {
-    let entry = Entry::at(form(), Timestamp::now(), Level::Error, program, "failed");
+    let entry = Entry::of(form(), Level::Error, program, "failed");
     entry.field("error", error).emit();
 }
 
 /// What it has to say.
 pub(crate) fn said(program: &str, text: &str) {
-    let entry = Entry::at(form(), Timestamp::now(), Level::Warn, program, "said");
+    let entry = Entry::of(form(), Level::Warn, program, "said");
     entry.field("text", text).emit();
 }
 
@@ -108,17 +121,17 @@ pub struct Entry {
 
 impl Entry {
     fn new(level: Level, event: &str) -> Self {
-        Self::at(form(), Timestamp::now(), level, program(), event)
+        Self::of(form(), level, program(), event)
+    }
+
+    /// One of this form, and of now.
+    pub(crate) fn of(form: Form, level: Level, program: &str, event: &str) -> Self {
+        Self::at(form, Timestamp::now(), level, program, event)
     }
 
     fn at(form: Form, time: Timestamp, level: Level, program: &str, event: &str) -> Self {
-        let level_name = match level {
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
         let mut line = String::with_capacity(USUAL_LINE);
-        form.begin(&mut line, time, level_name);
+        form.begin(&mut line, time, level.name());
         let entry = Self {
             form,
             level,
@@ -146,7 +159,8 @@ impl Entry {
         write(level, &self.into_line());
     }
 
-    fn into_line(mut self) -> String {
+    /// The line, which ends in LF.
+    pub(crate) fn into_line(mut self) -> String {
         if self.cut {
             self.line.push_str(self.form.cut());
         }
@@ -156,7 +170,8 @@ impl Entry {
 }
 
 /// One write(2) on stderr, again only where a signal came in between; or a
-/// datagram to the system's log. `line` ends in LF.
+/// datagram to the system's log. `line` ends in LF, and may be more than one line where
+/// [`is_syslog`] is not so.
 pub(crate) fn write(level: Level, line: &str) {
     match SYSLOG.get() {
         Some(syslog) => syslog.send(level, program(), line.trim_end()),

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! peers ⇄ network process ⇄ packets (packets.rs) ⇄ services of the monitor (service.rs)
+//!                         → lines → the log (relay.rs)
 //! ```
 //!
 //! Each [`Service`] has sockets of its own, so that a question that takes long holds up no
@@ -19,6 +20,7 @@
 mod confine;
 mod network;
 mod packets;
+mod relay;
 mod service;
 #[cfg(debug_assertions)]
 pub mod taken_over;

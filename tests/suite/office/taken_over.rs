@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::process::Child;
 
+use ima_program::escape::is_hidden;
 use rustls::server::ParsedCertificate;
 
 use super::{Place, bob};
@@ -10,10 +12,15 @@ use crate::process::wait;
 use crate::site::wait_until;
 
 /// What may come of an attempt that must fail.
-const DENIED: [&str; 2] = [
+const DENIED: [&str; 3] = [
     "\"Operation not permitted (os error 1)\"",
     "\"Permission denied (os error 13)\"",
+    "\"Socket operation on non-socket (os error 88)\"",
 ];
+/// What the log held before.
+const EARLIER: &str = "an earlier line\n";
+/// Whose lines stand in the log.
+const OURS: &str = " program=server-post-office event=";
 /// What is asked of the monitor in vain.
 const REFUSED: [&str; 8] = [
     "enter without a login",
@@ -25,6 +32,16 @@ const REFUSED: [&str; 8] = [
     "read a journal that is not open",
     "hear of folders that are not watched",
 ];
+
+/// Does not outlive a test that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn one_that_was_taken_over_reads_no_key_and_no_mailbox_but_that_of_who_is_in() {
@@ -50,14 +67,35 @@ fn one_that_was_taken_over_reads_no_key_and_no_mailbox_but_that_of_who_is_in() {
     let mut lines = vec![folder, format!("/key:{digits}")];
     lines.extend(secrets.iter().map(|path| path.display().to_string()));
     lines.push("/etc/passwd".to_owned());
+    let log = place.site.path().join("log");
+    fs::write(&log, EARLIER).unwrap();
+    let append = fs::OpenOptions::new().append(true).open(&log).unwrap();
     let mut command = place.b.command("server-post-office");
-    command.env("EMEMO_TAKEN_OVER", lines.join("\n"));
-    let mut server = place.b.start_with(command);
-    let _connection = TcpStream::connect(server.address).unwrap();
+    command
+        .env("EMEMO_TAKEN_OVER", lines.join("\n"))
+        .stderr(append);
+    let mut server = Killed(command.spawn().unwrap());
+    let mut address = String::new();
+    wait_until("an address", || {
+        let log = fs::read_to_string(&log).unwrap();
+        let found = log.split_once("event=listening address=");
+        let line = found.and_then(|(_, behind)| behind.split_once('\n'));
+        address = line.unwrap_or_default().0.to_owned();
+        !address.is_empty()
+    });
+    let _connection = TcpStream::connect(&address).unwrap();
     // It is killed for what it says last, and the server ends with it.
-    server.log.wait_for("event=network-process-failed");
-    assert_eq!(wait(&mut server.child).code(), Some(2));
-    let log = server.log.text();
+    assert_eq!(wait(&mut server.0).code(), Some(2));
+    let log = fs::read_to_string(&log).unwrap();
+    // The log is not its own.
+    let later = log.strip_prefix(EARLIER).unwrap();
+    assert!(later.ends_with('\n') && later.contains("event=network-process-failed"));
+    for line in later.lines() {
+        assert!(line.starts_with("time=") && line.contains(OURS), "{line}");
+        assert!(!line.contains(is_hidden), "{line}");
+    }
+    let said = later.matches("event=network-process-said text=\"time=");
+    assert_eq!(said.count(), 2, "{log}");
     assert!(
         log.contains("event=network-process-broke-the-rules"),
         "{log}"
@@ -80,8 +118,8 @@ fn one_that_was_taken_over_reads_no_key_and_no_mailbox_but_that_of_who_is_in() {
             denied += 1;
         }
     }
-    assert_eq!((allowed, refused), (5, REFUSED.len()), "{log}");
-    assert!(denied > 80, "{denied}: {log}");
+    assert_eq!((allowed, refused), (7, REFUSED.len()), "{log}");
+    assert!(denied > 82, "{denied}: {log}");
     for (file, before) in secrets.iter().zip(before) {
         assert_eq!(fs::read(file).unwrap(), before, "{}", file.display());
     }

@@ -1,16 +1,25 @@
 //! The network process does what whoever has taken it over wants, and comes to nothing.
 
-use std::fs::{self, File};
+use std::fs;
+use std::os::fd::AsFd as _;
+
+use ima_program::escape::is_hidden;
+use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::Place;
 use crate::process::wait;
 use crate::site::letter;
 
 /// What may come of an attempt that must fail.
-const DENIED: [&str; 2] = [
+const DENIED: [&str; 3] = [
     "\"Operation not permitted (os error 1)\"",
     "\"Permission denied (os error 13)\"",
+    "\"Socket operation on non-socket (os error 88)\"",
 ];
+/// What the log held before.
+const EARLIER: &str = "an earlier line\n";
+/// Whose lines stand in the log.
+const OURS: &str = " program=server-receive event=";
 
 #[test]
 fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
@@ -31,11 +40,16 @@ fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
     let folder = place.file("victim").parent().unwrap().to_owned();
     let lines: Vec<_> = [&folder].into_iter().chain(&secrets).collect();
     let lines: Vec<_> = lines.iter().map(|path| path.to_str().unwrap()).collect();
+    fs::write(place.file("log"), EARLIER).unwrap();
+    let append = fs::OpenOptions::new()
+        .append(true)
+        .open(place.file("log"))
+        .unwrap();
     let mut command = place.b.command("server-receive");
     command
         .args(["--listen", "127.0.0.1:0"])
         .env("EMEMO_TAKEN_OVER", lines.join("\n"))
-        .stderr(File::create(place.file("log")).unwrap());
+        .stderr(append.try_clone().unwrap());
     // It is killed for what it says last, and the server ends with it.
     let status = wait(&mut command.spawn().unwrap());
     let log = place.read("log");
@@ -44,6 +58,17 @@ fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
         log.contains("event=network-process-broke-the-rules"),
         "{log}"
     );
+    // The log is not its own.
+    let later = log.strip_prefix(EARLIER).unwrap();
+    assert!(later.ends_with('\n') && later.contains("event=network-process-failed"));
+    for line in later.lines() {
+        assert!(line.starts_with("time=") && line.contains(OURS), "{line}");
+        assert!(!line.contains(is_hidden), "{line}");
+    }
+    let said = later.matches("event=network-process-said text=\"time=");
+    assert_eq!(said.count(), 2, "{log}");
+    let flags = fcntl_getfl(append.as_fd()).unwrap();
+    assert!(!flags.contains(OFlags::NONBLOCK), "{flags:?}");
     let tried = log.lines().filter(|line| line.contains("event=taken-over"));
     let (mut allowed, mut denied) = (0, 0);
     for line in tried {
@@ -59,7 +84,7 @@ fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
             denied += 1;
         }
     }
-    assert!(allowed == 4 && denied > 60, "{allowed} {denied}: {log}");
+    assert!(allowed == 6 && denied > 62, "{allowed} {denied}: {log}");
     assert!(!place.file("ran").exists());
     assert_eq!(fs::read(place.file("victim")).unwrap(), b"");
     for (file, before) in secrets.iter().zip(before) {

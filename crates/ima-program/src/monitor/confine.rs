@@ -31,7 +31,6 @@ const HARMLESS: &[c_long] = &[
     libc::SYS_pwrite64,
     libc::SYS_lseek,
     libc::SYS_fstat,
-    libc::SYS_ftruncate,
     libc::SYS_copy_file_range,
     libc::SYS_sendfile,
     libc::SYS_splice,

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::packets::{PacketError, Packets};
+use super::relay::Relay;
 use crate::readiness::{is_readable_within, polled};
 use crate::{Exit, log};
 
@@ -75,6 +76,7 @@ pub struct Network {
     child: Child,
     pidfd: Arc<OwnedFd>,
     control: Packets,
+    relay: Relay,
 }
 
 impl Network {
@@ -82,8 +84,9 @@ impl Network {
     /// called in the thread that waits for it: when that thread ends, or the whole process,
     /// the network process is killed.
     ///
-    /// It writes its log where we do. It has nothing of our environment, and no descriptor
-    /// but those of its [`Setup`].
+    /// Its stderr is a pipe: what it writes there goes to our log, as far as it is lines of
+    /// a log (`relay.rs`). It has nothing of our environment, and no other descriptor but
+    /// those of its [`Setup`].
     ///
     /// # Errors
     /// [`NetworkError::Start`].
@@ -98,15 +101,11 @@ impl Network {
         let passed_on = FOR_TESTS
             .iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let stderr = match log::is_syslog() {
-            true => Stdio::null(),
-            false => Stdio::inherit(),
-        };
+        let (said, stderr) = io::pipe().map_err(failed)?;
         let mut child = Command::new(program)
             .arg0(log::program())
             .arg(OPTION)
             .args(["--log", log::form().name()])
-            .args(log::is_syslog().then_some("--inetd"))
             .env_clear()
             .envs(passed_on)
             // A terminal's Ctrl-C is for us, and we tell it.
@@ -116,16 +115,24 @@ impl Network {
             .stderr(stderr)
             .spawn()
             .map_err(failed)?;
-        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Self {
+        let started = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
+            .map_err(io::Error::from)
+            .and_then(|pidfd| {
+                let pidfd = Arc::new(pidfd);
+                let relay = Relay::start(said, Arc::clone(&pidfd))?;
+                Ok((pidfd, relay))
+            });
+        match started {
+            Ok((pidfd, relay)) => Ok(Self {
                 child,
-                pidfd: Arc::new(pidfd),
+                pidfd,
                 control,
+                relay,
             }),
-            Err(errno) => {
+            Err(error) => {
                 child.kill().ok();
                 child.wait().ok();
-                Err(failed(errno.into()))
+                Err(failed(error))
             }
         }
     }
@@ -155,9 +162,9 @@ impl Network {
         }
     }
 
-    /// Waits for its end: where `is_lasting`, until `stop` becomes readable, and from then
-    /// on for as long as a stop may take; it is killed after that. An end that no server
-    /// has is logged. Who signals a whole control group may have reached it before it hears
+    /// Waits for its end, and until what it said last is in the log: where `is_lasting`,
+    /// until `stop` becomes readable, and from then on for as long as a stop may take; it
+    /// is killed after that. An end that no server has is logged. Who signals a whole control group may have reached it before it hears
     /// signals: then it has stopped as it was to.
     #[must_use]
     pub fn wait(mut self, stop: &UnixStream, is_lasting: bool, takes: Duration) -> Exit {
@@ -173,7 +180,9 @@ impl Network {
                 break;
             }
         }
-        let status = match self.child.wait() {
+        let ended = self.child.wait();
+        self.relay.finish();
+        let status = match ended {
             Ok(status) => status,
             Err(error) => {
                 log::error("network-process-failed")

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, thread};
 
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg, sendto, sockopt};
+use rustix::fs::{OFlags, fcntl_setfl, ftruncate};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg, sendto, shutdown, sockopt};
 use rustix::process::{
     PidfdFlags, Resource, Rlimit, Signal, getppid, kill_process, pidfd_open, setrlimit,
 };
@@ -43,6 +44,9 @@ impl Prey {
     }
 }
 
+/// A line that no log may hold, as one of another program's.
+const FORGED: &str = "time=2026-11-22T09:30:02.123Z level=info program=sshd event=login user=root";
+
 /// Logs what came of an attempt: `outcome=done`, or why not.
 pub fn report<T>(attempt: &str, outcome: Result<T, impl Display>) {
     let entry = log::info("taken-over").field("attempt", attempt);
@@ -65,6 +69,7 @@ pub fn attempts(prey: &Prey) {
     change(&victim);
     processes();
     sockets(&prey.folder);
+    the_log();
 }
 
 fn change(path: &Path) {
@@ -158,4 +163,19 @@ fn sockets(folder: &Path) {
     );
     let reused = sockopt::set_socket_reuseaddr(io::stdin(), true);
     report("set an option", reused.map_err(io::Error::from));
+}
+
+/// What stands behind descriptor 2 is lost where it can be.
+fn the_log() {
+    let errno = |outcome: rustix::io::Result<()>| outcome.map_err(io::Error::from);
+    let log = io::stderr();
+    report("empty the log", errno(ftruncate(&log, 0)));
+    let both = rustix::net::Shutdown::Both;
+    report("close the log", errno(shutdown(&log, both)));
+    // Of a pipe of its own.
+    let flags = fcntl_setfl(&log, OFlags::NONBLOCK);
+    report("allowed flags", errno(flags));
+    let forged = format!("{FORGED}\n{FORGED}\u{1b}[2J\n");
+    let said = rustix::io::write(&log, forged.as_bytes()).map(drop);
+    report("allowed words", errno(said));
 }
