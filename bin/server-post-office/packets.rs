@@ -10,9 +10,10 @@
 //! Desk                      the connection       Open, with a socket | Busy | Gone
 //!
 //! at the desk, until In:
-//! Password address octets                        Proved time | Refused time | Later busy time
-//! Certificate address proof                      Proved time | Refused time
+//! Password address octets                        Proved | Refused | Later busy time
+//! Certificate address proof                      Proved | Refused
 //! Enter                                          In | Later busy time | Fault
+//!   after Later, and after so many Refused as end a connection, the end
 //!
 //! at the desk, from In on; to each also Fault, or Elsewhere with a file that has the
 //! answer, which is long:
@@ -30,11 +31,14 @@
 //!   after Go the data, and the end of the pipe   Stored outcome
 //! Create folder                                  Outcome outcome
 //! Remove folder                                  Outcome outcome
-//! Watch folders tokens                           Watching, with an eventfd | Unable | NoFolder
+//! Watch folders tokens                           Watching, with a bell | Unable | NoFolder
 //! Changed                                        Changed folders
 //! Unwatch                                        Done
-//! End                                            Done
+//! End                                            Done, and the end
 //! ```
+//!
+//! A bell is a socket: an octet comes from it where Changed has something to say that it
+//! has not said before. Whoever takes the octet asks then.
 //!
 //! Each is a packet of `ima_program::monitor`.
 
@@ -95,11 +99,12 @@ pub enum LoginRequest {
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum LoginReply {
-    /// It is who it says. To be let in no earlier than so long after the question.
-    Proved(Duration),
-    /// It is not. To be said no earlier than that.
-    Refused(Duration),
-    /// Not now.
+    /// It is who it says. This and the next one come when it is time to tell the client.
+    Proved,
+    /// It is not.
+    Refused,
+    /// Not now, and no proof was looked at; or the proof was right. To be said no earlier
+    /// than so long after the question.
     Later(Busy, Duration),
     /// The mailbox is open.
     In,

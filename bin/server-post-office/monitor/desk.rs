@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use ima_program::log;
 use ima_program::monitor::{PacketError, Packets, Service};
 use ima_program::report::chain;
 use ima_proto::imrp::Busy;
+use ima_proto::users::moment_of_failure;
 use rustix::net::getpeername;
 
 use super::logins::{Office, Proved, Verdict};
@@ -129,7 +130,9 @@ struct Desk {
 impl Desk {
     /// Lets somebody in, and serves the session to its end. `place` is held until then.
     fn serve(mut self, place: Place) -> Result<(), PacketError> {
-        let proved = self.log_in()?;
+        let Some(proved) = self.log_in()? else {
+            return Ok(());
+        };
         let Some(inside) = self.office.sessions.take() else {
             proved.told(log::warn("too-many-connections")).emit();
             let later = LoginReply::Later(Busy::Connections, Duration::ZERO);
@@ -153,14 +156,20 @@ impl Desk {
         }
     }
 
-    /// Somebody who has proved who it is, and wants to go in.
-    fn log_in(&mut self) -> Result<Proved, PacketError> {
+    /// Somebody who has proved who it is, and wants to go in; none where this desk is
+    /// closed.
+    ///
+    /// What a look at a proof came to is not said before its time, whatever the other side
+    /// would do with it. That this thread waits holds nobody up who has another.
+    fn log_in(&mut self) -> Result<Option<Proved>, PacketError> {
         let mut proved = None;
+        let mut failed = 0;
         loop {
             let (request, _) = self.packets.receive()?;
+            let asked = Instant::now();
             let verdict = match request {
                 LoginRequest::Enter => match proved {
-                    Some(proved) => return Ok(proved),
+                    Some(proved) => return Ok(Some(proved)),
                     None => {
                         self.packets.send(&LoginReply::Fault, &[])?;
                         continue;
@@ -177,15 +186,27 @@ impl Desk {
             };
             // Whoever tries again is nobody until that is right too.
             proved = None;
-            let reply = match verdict {
+            match verdict {
                 Verdict::Proved(user, delay) => {
                     proved = Some(user);
-                    LoginReply::Proved(delay)
+                    thread::sleep(delay.saturating_sub(asked.elapsed()));
+                    self.packets.send(&LoginReply::Proved, &[])?;
                 }
-                Verdict::Refused(delay) => LoginReply::Refused(delay),
-                Verdict::Later(busy, delay) => LoginReply::Later(busy, delay),
-            };
-            self.packets.send(&reply, &[])?;
+                Verdict::Refused(delay) => {
+                    let now = Instant::now();
+                    let moment = moment_of_failure(asked, now, delay);
+                    thread::sleep(moment.saturating_duration_since(now));
+                    self.packets.send(&LoginReply::Refused, &[])?;
+                    failed += 1;
+                    if failed >= self.office.failed_logins {
+                        return Ok(None);
+                    }
+                }
+                Verdict::Later(busy, delay) => {
+                    self.packets.send(&LoginReply::Later(busy, delay), &[])?;
+                    return Ok(None);
+                }
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Office {
     users: Users,
     guesses: Guesses,
     proofs: KeyProofs,
+    /// Failed logins that end a connection.
+    pub failed_logins: usize,
     /// Octets of a message that is stored.
     pub max_message: u64,
     /// Mailboxes that may be open.
@@ -36,8 +38,9 @@ pub struct Office {
 pub enum Verdict {
     /// It is this user; nobody is to hear of it sooner than so long after the question.
     Proved(Proved, Duration),
-    /// As in `ima_proto::imrp::Login`.
+    /// It is not, which nobody is to hear sooner than that either.
     Refused(Duration),
+    /// As in `ima_proto::imrp::Login`.
     Later(Busy, Duration),
 }
 
@@ -65,6 +68,7 @@ impl Office {
             users,
             guesses: Guesses::default(),
             proofs: KeyProofs::default(),
+            failed_logins: limits.failed_logins,
             max_message: limits.message,
             sessions: Places::new(limits.connections),
             watchers: Watchers::default(),

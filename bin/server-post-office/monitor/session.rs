@@ -20,7 +20,7 @@ pub struct Session {
     mailbox: Mailbox,
     journals: Journals,
     watched: Option<Watched>,
-    /// Its place among the sessions.
+    /// Its place among the sessions; none from its end on.
     inside: Option<Place>,
 }
 
@@ -39,7 +39,7 @@ impl Session {
         }
     }
 
-    /// Does what is asked, until nobody can ask any more.
+    /// Does what is asked, until its end is asked for or nobody can ask any more.
     ///
     /// # Errors
     /// [`PacketError`]; [`PacketError::Closed`] is the end.
@@ -47,6 +47,10 @@ impl Session {
         loop {
             let (request, _) = self.packets.receive()?;
             let (reply, with) = self.answer(request).unwrap_or((Reply::Fault, None));
+            if self.inside.is_none() {
+                // Its place may be another's by now: nothing of it waits for anybody.
+                return self.packets.try_send(&reply);
+            }
             reply_with(&self.packets, &reply, with.as_ref().map(|fd| fd.as_fd()))?;
         }
     }
@@ -86,7 +90,10 @@ impl Session {
             Request::Watch(folders) => match mailbox.watch(&folders)? {
                 Watching::NoFolder => Reply::NoFolder,
                 Watching::Unable => Reply::Unable,
-                Watching::On(watched) => return self.watch(watched),
+                Watching::On(watched, bell) => {
+                    self.watched = Some(watched);
+                    return Ok((Reply::Watching, Some(bell)));
+                }
             },
             Request::Changed => {
                 let watched = self.watched.as_mut().ok_or(Fault)?;
@@ -113,12 +120,6 @@ impl Session {
             Err(refusal) => refusal,
         };
         Ok((Reply::Stored(stored?), None))
-    }
-
-    fn watch(&mut self, watched: Watched) -> Result<Answer, Fault> {
-        let bell = watched.descriptor().try_clone_to_owned().map_err(failed)?;
-        self.watched = Some(watched);
-        Ok((Reply::Watching, Some(bell)))
     }
 }
 

@@ -5,17 +5,19 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use ima_mailbox::{Mailbox, MailboxError};
 use ima_message::{FolderName, Token};
 use ima_program::log;
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{SendFlags, send};
 
 /// The file of a folder that says what changes.
 const JOURNAL: &[u8] = b"journal";
@@ -87,9 +89,10 @@ struct Place {
     index: usize,
 }
 
-/// How a session is woken.
+/// How a session is woken. Whoever holds the other end can fill it, close it and leave
+/// it unread, and changes nothing of this one: not its flags, and not what waits in it.
 struct Bell {
-    wake: OwnedFd,
+    wake: UnixStream,
     changed: Mutex<Vec<usize>>,
 }
 
@@ -99,8 +102,9 @@ pub enum Watching {
     NoFolder,
     /// The system has no means left to watch them; that is logged.
     Unable,
-    /// They are watched until this is dropped.
-    On(Watched),
+    /// They are watched until the first is dropped; the second is to be passed on, and
+    /// has an octet to read whenever [`Watched::changed`] has something new to say.
+    On(Watched, OwnedFd),
 }
 
 /// The folders of a session, until it is dropped.
@@ -121,8 +125,8 @@ impl Watchers {
         mailbox: &Mailbox,
         folders: &[(FolderName, Token)],
     ) -> Result<Watching, MailboxError> {
-        let mut watched = match self.begin() {
-            Ok(watched) => watched,
+        let (mut watched, bell) = match self.begin() {
+            Ok(begun) => begun,
             Err(error) => return Ok(self.unable(&error)),
         };
         for (name, token) in folders {
@@ -141,20 +145,17 @@ impl Watchers {
                 watched.bell.ring(index);
             }
         }
-        Ok(Watching::On(watched))
+        Ok(Watching::On(watched, bell))
     }
 
-    fn begin(&self) -> Result<Watched, WatchError> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = eventfd(0, flags).map_err(|e| WatchError::Descriptor(e.into()))?;
-        Ok(Watched {
+    fn begin(&self) -> Result<(Watched, OwnedFd), WatchError> {
+        let (bell, wake) = Bell::new().map_err(WatchError::Descriptor)?;
+        let watched = Watched {
             watchers: self.clone(),
-            bell: Arc::new(Bell {
-                wake,
-                changed: Mutex::default(),
-            }),
+            bell: Arc::new(bell),
             folders: Vec::new(),
-        })
+        };
+        Ok((watched, wake))
     }
 
     /// Says in the log that folders cannot be watched: once, until they can.
@@ -256,6 +257,16 @@ fn ring(places: &[Place]) {
 }
 
 impl Bell {
+    /// A bell, and the end that hears it.
+    fn new() -> io::Result<(Self, OwnedFd)> {
+        let (wake, theirs) = UnixStream::pair()?;
+        // Nothing is to be said there.
+        wake.shutdown(Shutdown::Read)?;
+        let changed = Mutex::default();
+        Ok((Self { wake, changed }, theirs.into()))
+    }
+
+    /// Waits for nobody: the thread that rings is that of all users.
     fn ring(&self, index: usize) {
         let mut changed = lock(&self.changed);
         if changed.contains(&index) {
@@ -263,19 +274,16 @@ impl Bell {
         }
         changed.push(index);
         if changed.len() == 1 {
-            // It cannot be full with a count of one.
-            let _ = retry_on_intr(|| write(&self.wake, &1_u64.to_ne_bytes()));
+            // Where there is no room, octets wait to be read, as they are to; where nobody
+            // hears it, nobody asks.
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let _ = retry_on_intr(|| send(&self.wake, &[1], flags));
         }
     }
 
-    /// What rang since the last question, and silence.
+    /// What rang since the last question.
     fn answer(&self) -> Vec<usize> {
-        let mut changed = lock(&self.changed);
-        if !changed.is_empty() {
-            let mut count = [0_u8; 8];
-            let _ = retry_on_intr(|| read(&self.wake, &mut count));
-        }
-        std::mem::take(&mut changed)
+        std::mem::take(&mut *lock(&self.changed))
     }
 }
 
@@ -321,11 +329,6 @@ impl Watched {
 }
 
 impl Watched {
-    /// Readable as soon as [`Watched::changed`] has something new to say.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.bell.wake.as_fd()
-    }
-
     /// The folders that are no longer as they were at their tokens; each is named once.
     pub fn changed(&mut self) -> Vec<FolderName> {
         let changed = self.bell.answer();
@@ -371,12 +374,29 @@ mod tests {
     use super::*;
 
     fn watch(watchers: &Watchers, mailbox: &Mailbox, names: &[&FolderName]) -> Watched {
-        let mut watched = watchers.begin().unwrap();
+        let (mut watched, _) = watchers.begin().unwrap();
         for name in names {
             watched.add(mailbox, name).unwrap().unwrap();
         }
         assert_eq!(watched.changed(), []);
         watched
+    }
+
+    /// As the network process may be that was taken over.
+    #[test]
+    fn a_bell_that_is_not_heard_holds_nobody_up() {
+        let (bell, theirs) = Bell::new().unwrap();
+        rustix::io::ioctl_fionbio(&theirs, false).unwrap();
+        let octets = [0xff; 8];
+        let said = send(&theirs, &octets, SendFlags::NOSIGNAL);
+        assert_eq!(said, Err(Errno::PIPE));
+        for _ in 0..10_000 {
+            bell.ring(0);
+            assert_eq!(bell.answer(), [0]);
+        }
+        drop(theirs);
+        bell.ring(1);
+        assert_eq!(bell.answer(), [1]);
     }
 
     /// Events were lost: of what, nobody knows.

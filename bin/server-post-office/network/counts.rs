@@ -127,7 +127,7 @@ impl Logins {
                 self.times.add(took);
                 &self.granted
             }
-            Login::Refused(_) => &self.wrong,
+            Login::Refused => &self.wrong,
             Login::Later(Busy::Failed, _) => &self.failures,
             Login::Later(Busy::Waiting, _) => &self.waiting,
             Login::Later(Busy::Connections, _) => &self.connections,

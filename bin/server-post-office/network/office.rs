@@ -3,7 +3,6 @@
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ima_message::Address;
@@ -129,7 +128,6 @@ impl Counter<'_> {
         address: &Address,
         request: &LoginRequest,
     ) -> Result<Login<Mailbox>, Fault> {
-        let asked = Instant::now();
         let mut line = match self.line.take() {
             Some(line) => line,
             None => match self.desk()? {
@@ -139,13 +137,10 @@ impl Counter<'_> {
         };
         let (reply, _) = line.say(request)?;
         Ok(match reply {
-            LoginReply::Proved(delay) => {
-                thread::sleep(delay.saturating_sub(asked.elapsed()));
-                self.enter(line, address)?
-            }
-            LoginReply::Refused(delay) => {
+            LoginReply::Proved => self.enter(line, address)?,
+            LoginReply::Refused => {
                 self.line = Some(line);
-                Login::Refused(delay)
+                Login::Refused
             }
             LoginReply::Later(busy, delay) => Login::Later(busy, delay),
             LoginReply::In | LoginReply::Fault => Login::Fault,

@@ -314,7 +314,7 @@ impl Watcher for Once {
         self.reader.as_fd()
     }
 
-    fn changed(&mut self) -> Vec<FolderName> {
-        std::mem::take(&mut self.changed)
+    fn changed(&mut self) -> Result<Vec<FolderName>, Fault> {
+        Ok(std::mem::take(&mut self.changed))
     }
 }

@@ -125,6 +125,7 @@ fn three_failures_are_the_end() {
     let place = Place::new();
     let server = place.b.start_office();
     let mut caller = Caller::dial(server.address, Some(&place.carol));
+    let begin = Instant::now();
     caller.send_login("bob@b.test", "x");
     caller.say("LOGIN bob@b.test CERTIFICATE");
     caller.send_login("nobody@b.test", "x");
@@ -133,6 +134,7 @@ fn three_failures_are_the_end() {
         caller.rest(),
         ("FAIL\nFAIL\nFAIL\n".to_owned(), Ending::Proper)
     );
+    assert!(begin.elapsed() >= Duration::from_millis(900));
     server.log.wait_for("reason=\"no login\"");
 
     place.set("max-failed-logins", "1");

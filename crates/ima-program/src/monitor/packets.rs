@@ -88,6 +88,24 @@ impl Packets {
         value: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), PacketError> {
+        self.send_with(SendFlags::empty(), value, descriptors)
+    }
+
+    /// The same without waiting, whatever the other side does.
+    ///
+    /// # Errors
+    /// A [`PacketError`]; that of the system where there is no room, since the other side
+    /// does not read.
+    pub fn try_send(&self, value: &impl Serialize) -> Result<(), PacketError> {
+        self.send_with(SendFlags::DONTWAIT, value, &[])
+    }
+
+    fn send_with(
+        &self,
+        flags: SendFlags,
+        value: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), PacketError> {
         let octets = postcard::to_stdvec(value)?;
         // An empty packet would be the end.
         if octets.len() > MAX_OCTETS || descriptors.len() > MAX_DESCRIPTORS || octets.is_empty() {
@@ -99,8 +117,9 @@ impl Packets {
             return Err(PacketError::TooLong);
         }
         let slices = [IoSlice::new(&octets)];
+        let flags = flags | SendFlags::NOSIGNAL;
         loop {
-            match sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL) {
+            match sendmsg(&self.socket, &slices, &mut control, flags) {
                 Err(Errno::INTR) => {}
                 outcome => return Ok(outcome.map(drop)?),
             }
@@ -246,6 +265,18 @@ mod tests {
         }
         one.send(&"whole", &[]).unwrap();
         assert_eq!(other.receive::<String>().unwrap().0, "whole");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_side_that_does_not_read_where_that_must_not_be() {
+        let (one, mut other) = Packets::pair().unwrap();
+        let error = loop {
+            if let Err(error) = one.try_send(&[7_u8; 30]) {
+                break error;
+            }
+        };
+        assert!(matches!(error, PacketError::Io(_)), "{error}");
+        assert_eq!(other.receive::<[u8; 30]>().unwrap().0, [7; 30]);
     }
 
     #[test]

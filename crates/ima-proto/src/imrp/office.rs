@@ -19,9 +19,9 @@ pub struct Fault;
 pub enum Login<M> {
     /// The user's mailbox.
     Granted(M),
-    /// No, whatever the reason; to be said no earlier than so long after the
-    /// question.
-    Refused(Duration),
+    /// No, whatever the reason. It is said at once: the office has waited for the
+    /// [`moment_of_failure`](crate::users::moment_of_failure).
+    Refused,
     /// Not now, and nothing was said of the proof: whoever comes later may be
     /// right. To be said no earlier than so long after the question.
     Later(Busy, Duration),

@@ -113,14 +113,12 @@ fn passwords_and_certificates() {
         said(&post, "LOGIN Bob@B.test PASSWORD 11\nopen sesameDONE\n"),
         "OK\n"
     );
-    let begin = std::time::Instant::now();
     let input = "LOGIN bob@b.test PASSWORD 1\nxLOGIN eve@b.test PASSWORD 11\nopen sesame\
                  LOGIN eve@b.test CERTIFICATE\nLOGIN bob@b.test CERTIFICATE\n";
     let (out, end) = session(&post, input.as_bytes(), usize::MAX, Ending::Close);
     // The third failure is the last word.
     assert_eq!(out, "FAIL\nFAIL\nFAIL\n");
     assert!(matches!(end, End::NoLogin), "{end:?}");
-    assert!(begin.elapsed() >= Duration::from_millis(900));
     for octets in ["0", "1025", "9223372036854775807"] {
         let (out, end) = session(
             &post,

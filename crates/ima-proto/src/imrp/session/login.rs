@@ -48,9 +48,8 @@ impl<C: Channel, O: Office> Session<C, O> {
                 wait(begin, delay);
                 Err(Stop::Later(busy))
             }
-            Login::Refused(delay) => {
+            Login::Refused => {
                 self.failed = self.failed.saturating_add(1);
-                wait(begin, delay);
                 self.say(&Final::Fail("".into()))?;
                 match self.failed < self.limits.failed_logins {
                     true => Ok(()),
@@ -61,7 +60,7 @@ impl<C: Channel, O: Office> Session<C, O> {
     }
 }
 
-/// Until a login that came at `begin` may be answered with no.
+/// Until whoever logged in at `begin` may be told to come later.
 fn wait(begin: Instant, delay: Duration) {
     let now = Instant::now();
     let moment = moment_of_failure(begin, now, delay);

@@ -8,7 +8,7 @@ use ima_message::{FolderName, Token};
 use super::{End, Session, Stop};
 use crate::framing::{Channel, Line, WireError};
 use crate::imrp::answer::{Final, Information};
-use crate::imrp::office::{Mailbox as _, Office};
+use crate::imrp::office::{Fault, Mailbox as _, Office};
 
 /// What came of [`Mailbox::watch`](super::super::Mailbox::watch).
 pub enum Watching {
@@ -30,7 +30,10 @@ pub trait Watcher {
 
     /// The folders that are no longer as they were at their tokens, removed ones
     /// among them; each is named once in all.
-    fn changed(&mut self) -> Vec<FolderName>;
+    ///
+    /// # Errors
+    /// [`Fault`]: nothing is watched any more.
+    fn changed(&mut self) -> Result<Vec<FolderName>, Fault>;
 }
 
 impl<C: Channel, O: Office> Session<C, O> {
@@ -65,7 +68,7 @@ impl<C: Channel, O: Office> Session<C, O> {
         let mut silent = Instant::now();
         let mut begun = None;
         loop {
-            for folder in watch.changed() {
+            for folder in watch.changed()? {
                 self.tell(&Information::Changed(folder))?;
                 silent = Instant::now();
             }

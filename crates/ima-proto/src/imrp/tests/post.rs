@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{Cursor, PipeReader, Read};
 use std::rc::Rc;
-use std::time::Duration;
 
 use ima_message::{
     Address, DataVerifier, Digester, Entry, FolderName, Generation, HeaderBlock, MessageDigest,
@@ -107,14 +106,14 @@ impl Office for Post {
     fn by_password(&mut self, address: &Address, password: &[u8]) -> Login<Post> {
         match address.canonical() == "bob@b.test" && password == b"open sesame" {
             true => Login::Granted(self.clone()),
-            false => Login::Refused(Duration::ZERO),
+            false => Login::Refused,
         }
     }
 
     fn by_certificate(&mut self, address: &Address) -> Login<Post> {
         match address.canonical() == "bob@b.test" {
             true => Login::Granted(self.clone()),
-            false => Login::Refused(Duration::ZERO),
+            false => Login::Refused,
         }
     }
 }

@@ -36,8 +36,8 @@ impl Watcher for Told {
         self.wake.as_fd()
     }
 
-    fn changed(&mut self) -> Vec<FolderName> {
-        std::mem::take(&mut self.changed)
+    fn changed(&mut self) -> Result<Vec<FolderName>, Fault> {
+        Ok(std::mem::take(&mut self.changed))
     }
 }
 
@@ -55,13 +55,13 @@ impl Watcher for Rung {
         self.0.as_fd()
     }
 
-    fn changed(&mut self) -> Vec<FolderName> {
+    fn changed(&mut self) -> Result<Vec<FolderName>, Fault> {
         let mut waiting = [PollFd::new(&self.0, PollFlags::IN)];
         if poll(&mut waiting, Some(&Timespec::default())).unwrap() == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         self.0.read_exact(&mut [0]).unwrap();
-        vec!["inbox".parse().unwrap()]
+        Ok(vec!["inbox".parse().unwrap()])
     }
 }
 
