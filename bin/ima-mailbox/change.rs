@@ -7,12 +7,12 @@ use std::fs;
 use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 
-use ima_mailbox::{Act, Folder, Mailbox, MailboxError};
+use ima_mailbox::{Act, Mailbox, MailboxError};
 use ima_message::{FlagChange, FolderName, MessageDigest};
 use ima_program::{exit::Exit, report};
 
 use crate::PROGRAM;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// What stands for standard input.
 const STDIN: &str = "-";
@@ -28,7 +28,7 @@ pub(crate) fn flag(path: &Path, words: &[String]) -> Result<Exit, Failure> {
         .into_iter()
         .map(|word| change(word))
         .collect::<Result<_, _>>()?;
-    let folder = Folder::open(path)?;
+    let folder = failure::open(path)?;
     let acts: Vec<Act> = messages(digests)?
         .into_iter()
         .map(|digest| Act::Flag {
@@ -41,7 +41,7 @@ pub(crate) fn flag(path: &Path, words: &[String]) -> Result<Exit, Failure> {
 
 /// Deletes messages.
 pub(crate) fn delete(path: &Path, digests: &[String]) -> Result<Exit, Failure> {
-    let folder = Folder::open(path)?;
+    let folder = failure::open(path)?;
     let acts: Vec<Act> = messages(digests)?
         .into_iter()
         .map(|digest| Act::Delete { digest })
@@ -69,7 +69,7 @@ pub(crate) fn move_to(from: &Path, to: &Path, digests: &[String]) -> Result<Exit
 
 /// A folder's mailbox and name. The folder is there.
 pub(crate) fn place(path: &Path) -> Result<(PathBuf, FolderName), Failure> {
-    Folder::open(path)?;
+    failure::open(path)?;
     let whole = fs::canonicalize(path).map_err(Failure::io("open", path))?;
     let name = whole
         .file_name()

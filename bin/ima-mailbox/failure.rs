@@ -1,9 +1,9 @@
 //! Why a command could not do what was asked.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ima_mailbox::MailboxError;
+use ima_mailbox::{Folder, Mailbox, MailboxError};
 use ima_message::{FolderName, HeaderError, MessageDigest};
 use ima_mime::ImportError;
 use ima_mime::maildir::MaildirError;
@@ -18,6 +18,14 @@ pub(crate) enum Failure {
     /// A Maildir.
     #[error(transparent)]
     Maildir(#[from] MaildirError),
+    /// A folder was wanted, and this is a mailbox.
+    #[error("{} is a mailbox and no folder; its folders are {}", .path.display(), .folders.join(", "))]
+    IsMailbox {
+        /// The directory.
+        path: PathBuf,
+        /// Their paths.
+        folders: Vec<String>,
+    },
     /// A word of the command line, or a line of standard input, is no digest.
     #[error(
         "{0:?} is no message digest, which is 64 hexadecimal digits in lower case: `ima-mailbox list` shows them"
@@ -139,6 +147,25 @@ pub(crate) enum Failure {
     /// A folder that an import wants is gone.
     #[error("the folder {0} was removed meanwhile")]
     Removed(FolderName),
+}
+
+/// Opens the folder that is named on the command line.
+///
+/// # Errors
+/// As for [`Folder::open`], and [`Failure::IsMailbox`].
+pub(crate) fn open(path: &Path) -> Result<Folder, Failure> {
+    Folder::open(path).map_err(|error| {
+        match Mailbox::open(path).and_then(|mailbox| mailbox.names()) {
+            Ok(names) if !names.is_empty() => {
+                let folder = |name: &FolderName| path.join(name.as_str()).display().to_string();
+                Failure::IsMailbox {
+                    path: path.to_owned(),
+                    folders: names.iter().map(folder).collect(),
+                }
+            }
+            _ => error.into(),
+        }
+    })
 }
 
 impl Failure {

@@ -3,15 +3,14 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use ima_mailbox::Folder;
 use ima_message::Flag;
 use ima_program::exit::Exit;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// Prints the messages of a folder, oldest first.
 pub(crate) fn list(folder: &Path) -> Result<Exit, Failure> {
-    let folder = Folder::open(folder)?;
+    let folder = failure::open(folder)?;
     let mut live: Vec<_> = folder.live(None)?.unwrap_or_default().into_iter().collect();
     live.sort_by(|(a, one), (b, other)| {
         let key = (one.time.unix_seconds(), a);

@@ -86,6 +86,8 @@ pub(crate) enum Wrong {
         "two addresses: write `Bob Ng <bob@b.test>` or `bob@b.test Bob Ng`, with one address only"
     )]
     TwoAddresses,
+    #[error("one address is meant: give the option again for each further one")]
+    Several,
     #[error(transparent)]
     Id(#[from] IdError),
     #[error(transparent)]

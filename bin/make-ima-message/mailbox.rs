@@ -19,7 +19,10 @@ use crate::failure::Wrong;
 pub(crate) fn parse(s: &str) -> Result<Mailbox, Wrong> {
     let as_in_a_message = Mailbox::parse(s);
     let Some((name, address)) = s.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) else {
-        return Ok(as_in_a_message?);
+        return as_in_a_message.map_err(|error| match is_list(s) {
+            true => Wrong::Several,
+            false => error.into(),
+        });
     };
     match (Address::parse(address), as_in_a_message) {
         (Ok(address), Ok(mailbox)) if *mailbox.address() != address => Err(Wrong::TwoAddresses),
@@ -29,8 +32,15 @@ pub(crate) fn parse(s: &str) -> Result<Mailbox, Wrong> {
             Ok(Mailbox::new(address, name)?)
         }
         (Err(_), Ok(mailbox)) => Ok(mailbox),
+        (Err(_), Err(_)) if is_list(s) => Err(Wrong::Several),
         (Err(error), Err(_)) => Err(Wrong::Mailbox(error.into())),
     }
+}
+
+/// Several addresses with commas between them, as other mail programs take them.
+fn is_list(s: &str) -> bool {
+    let parts = s.split(',').filter(|part| part.contains('@'));
+    parts.count() > 1
 }
 
 /// A display name without the quotes around it (RFC 5322, quoted-string).
@@ -89,6 +99,13 @@ mod tests {
             parse("alice@a.test <bob@b.test>"),
             Err(Wrong::TwoAddresses)
         ));
+        for several in [
+            "alice@a.test,bob@b.test",
+            "alice@a.test, bob@b.test",
+            "Alice <alice@a.test>, <bob@b.test",
+        ] {
+            assert!(matches!(parse(several), Err(Wrong::Several)), "{several}");
+        }
         assert!(matches!(
             parse("bob"),
             Err(Wrong::Mailbox(MailboxError::Address(AddressError::NoAt)))

@@ -136,12 +136,14 @@ impl Target<'_> {
     fn answer(&self, outcome: Result<Delivered, MailboxError>) -> HandlerLine {
         match outcome {
             Ok(delivered) => {
-                log::info("delivered")
-                    .field("digest", self.digest)
-                    .field("recipient", self.recipient)
-                    .field("inbox", self.path.display())
-                    .field("how", delivered)
-                    .emit();
+                if log::chosen().is_some() {
+                    log::info("delivered")
+                        .field("digest", self.digest)
+                        .field("recipient", self.recipient)
+                        .field("inbox", self.path.display())
+                        .field("how", delivered)
+                        .emit();
+                }
                 HandlerLine::Ok(self.recipient.clone())
             }
             // Whoever gave us the message has found it valid, so whatever this is,

@@ -21,7 +21,7 @@ use ima_program::config::{Loaded, load};
 use ima_program::descriptors::raise_limit_to;
 use ima_program::metrics::{TextFile, Texts};
 use ima_program::monitor::{Network, serve};
-use ima_program::server::stop_signal;
+use ima_program::server::{stop_signal, warn_of_root};
 use ima_program::{Exit, log};
 use ima_proto::listen::{Incoming, STOP};
 use ima_proto::tls::{Identities, Keys};
@@ -47,11 +47,12 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let config = &loaded.value;
     let identities = config.identities(&loaded.dir)?;
     let users = config.users(&loaded.dir)?;
-    let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
+    let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen, &loaded.file)?;
     confine::announce();
     let limits = config.limits();
     let is_lasting = incoming.is_lasting();
     if is_lasting {
+        warn_of_root(&loaded.dir);
         // The network process inherits it.
         raise_limit_to(limits.descriptors(), "max-connections");
     }

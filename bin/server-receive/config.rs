@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ima_message::{ByteSize, Hostpart};
+use ima_program::child::ChildError;
 use ima_program::config::{ConfigPath, Loaded, Period};
+use ima_program::log;
+use ima_program::program::locate;
 use ima_proto::handlers::{
     Contract, Group, OwnCommands, default_check, default_handler, default_stream,
 };
@@ -91,10 +94,15 @@ pub struct BothError {
 }
 
 impl Config {
-    /// Our certificates, one for each of our hosts, and what peers are checked against.
-    pub fn tls(&self, dir: &Path) -> Result<(Arc<Identities>, Arc<PeerVerifier>), UseError> {
+    /// Our certificates, one for each of our hosts, and what peers are checked against;
+    /// `file` is where this stands, in `dir`.
+    pub fn tls(
+        &self,
+        dir: &Path,
+        file: &Path,
+    ) -> Result<(Arc<Identities>, Arc<PeerVerifier>), UseError> {
         let identities = Identities::load(&self.identity, dir)?;
-        identities.require(&self.hosts)?;
+        identities.require(&self.hosts, file)?;
         let verifier = PeerVerifier::load(&self.roots, &self.crls, dir)?;
         Ok((identities, verifier))
     }
@@ -154,5 +162,28 @@ impl Config {
             group: Group::Own,
         };
         Ok((commands, !is_each))
+    }
+
+    /// Warns of each command that could not be started now: nobody would hear of it
+    /// before mail comes, which is deferred then.
+    pub fn warn_of_commands(file: &Path, commands: &OwnCommands) {
+        let named = match &commands.contract {
+            Contract::Staying(stream) => vec![("stream", stream)],
+            Contract::Each { check, handler } => vec![("check", check), ("handler", handler)],
+        };
+        for (key, argv) in named {
+            let found = match argv.first() {
+                None => Err(ChildError::Empty),
+                Some(program) => locate(program, &commands.config_dir).map_err(ChildError::from),
+            };
+            if let Err(error) = found {
+                log::warn("command-not-found")
+                    .field("file", file.display())
+                    .field("key", key)
+                    .field("error", error)
+                    .field("consequence", "mail is deferred until it is there")
+                    .emit();
+            }
+        }
     }
 }

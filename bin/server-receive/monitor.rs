@@ -9,7 +9,7 @@ use ima_program::config::{Loaded, load};
 use ima_program::descriptors::raise_limit_to;
 use ima_program::metrics::{TextFile, Texts};
 use ima_program::monitor::{Network, serve};
-use ima_program::server::stop_signal;
+use ima_program::server::{stop_signal, warn_of_root};
 use ima_program::{Exit, log};
 use ima_proto::handlers::CommandService;
 use ima_proto::listen::{Incoming, STOP};
@@ -31,11 +31,13 @@ pub fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let loaded: Loaded<Config> = load(PROGRAM, args.config.as_deref())?;
     let config = &loaded.value;
     let (commands, is_staying) = Config::commands(&loaded)?;
-    let (identities, verifier) = config.tls(&loaded.dir)?;
-    let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen)?;
+    let (identities, verifier) = config.tls(&loaded.dir, &loaded.file)?;
+    let incoming = Incoming::by_options(args.inetd, &args.listen, &config.listen, &loaded.file)?;
     let limits = config.limits();
     let is_lasting = incoming.is_lasting();
     if is_lasting {
+        warn_of_root(&loaded.dir);
+        Config::warn_of_commands(&loaded.file, &commands);
         // The network process inherits it.
         raise_limit_to(limits.descriptors(), "max-connections and max-handlers");
     }

@@ -50,11 +50,14 @@ pub struct Options {
 #[derive(Default)]
 struct Printer {
     exits: Vec<Exit>,
+    /// Of any message so far.
+    has_deferred: bool,
     error: Option<io::Error>,
 }
 
 impl Printer {
     fn line(&mut self, number: Option<u64>, line: &HandlerLine) {
+        self.has_deferred |= matches!(line, HandlerLine::Defer { .. });
         self.exits.push(match line {
             HandlerLine::Ok(_) => Exit::Done,
             HandlerLine::Fail { .. } | HandlerLine::NoRecipient(_) => Exit::Refused,
@@ -137,6 +140,12 @@ impl<'o> Dispatch<'o> {
         self.exit()
     }
 
+    /// Whether somebody is to get a message later.
+    pub fn has_deferred(&self) -> bool {
+        let printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
+        printer.has_deferred
+    }
+
     /// Closes all connections.
     pub fn done(self) {
         let mut ways: Vec<_> = self.ways.into_values().map(Some).collect();
@@ -180,19 +189,24 @@ impl<'o> Dispatch<'o> {
                 Verdict::Accepts(_) => {}
                 Verdict::Refuses(text) => {
                     self.complain(&format!("{} refused: {text}", leg.host));
-                    for address in &leg.recipients {
-                        if let Some(text) = leg.said.get(*address) {
-                            self.complain(&format!("{} says of {address}: {text}", leg.host));
-                        }
-                    }
+                    self.tell_of_recipients(leg);
                     refusal.get_or_insert_with(|| leg.host.to_string());
                 }
                 Verdict::Defers(_, text) => {
-                    self.complain(&format!("{} does not take it now: {text}", leg.host))
+                    self.complain(&format!("{} does not take it now: {text}", leg.host));
+                    self.tell_of_recipients(leg);
                 }
             }
         }
         refusal
+    }
+
+    fn tell_of_recipients(&self, leg: &Leg<'_>) {
+        for address in &leg.recipients {
+            if let Some(text) = leg.said.get(*address) {
+                self.complain(&format!("{} says of {address}: {text}", leg.host));
+            }
+        }
     }
 
     /// Data go to every host that accepted, at the same time.

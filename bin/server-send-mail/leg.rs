@@ -8,6 +8,7 @@ use ima_message::{
     Address, Author, DataVerifier, HandlerLine, HeaderBlock, Hostpart, Part, Received,
 };
 use ima_proto::dial::DialError;
+use ima_proto::framing::WireError;
 use ima_proto::handlers::now;
 use ima_proto::imdp::{
     DataAnswer, Drop, HeadersAnswer, PartList, Say, SendError, Sender, message_time,
@@ -56,6 +57,10 @@ enum LegError {
     Send(#[from] SendError),
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error(
+        "it closed the connection before it answered, as a server does that has as many as it takes"
+    )]
+    ClosedAtOnce,
     #[error("the clock of this machine is wrong: set it")]
     NoTime,
     #[error("there is no room in the header block for a received field")]
@@ -134,7 +139,10 @@ impl<'m> Leg<'m> {
         let secure = tls::connect(socket, &office.tls, &self.host, &self.from)?;
         let new = Connection::new(Sender::new(secure, office.times));
         let connection = connection.insert(Box::new(new));
-        Ok(connection.ask(&self.block, &mut listen)?)
+        match connection.ask(&self.block, &mut listen) {
+            Err(SendError::Wire(WireError::Closed)) => Err(LegError::ClosedAtOnce),
+            answer => Ok(answer?),
+        }
     }
 
     fn ask_commands(&mut self, office: &Office) -> Result<HeadersAnswer, LegError> {

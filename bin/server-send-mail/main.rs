@@ -28,6 +28,9 @@ use input::Input;
 use upcoming::Upcoming;
 
 const PROGRAM: &str = "server-send-mail";
+/// For a person who sees DEFER and could think that somebody tries again.
+const NOTHING_IS_KEPT: &str = "nothing is kept here: keep the message, and send the same one \
+                               again later, and nobody gets it twice";
 
 fn main() -> ExitCode {
     let args: Args = ima_program::options::parse();
@@ -62,7 +65,11 @@ fn run(args: &Args) -> Result<Exit, Box<dyn Error>> {
     let mut dispatch = Dispatch::new(&office, &upcoming, options);
     let items = iter::from_fn(|| upcoming.take());
     let exit = Exit::combine(items.map(|item| dispatch.take(item)));
+    let has_deferred = dispatch.has_deferred();
     dispatch.done();
+    if has_deferred && io::stderr().is_terminal() {
+        dispatch::complain(NOTHING_IS_KEPT);
+    }
     if let Some(reader) = reader {
         reader
             .join()

@@ -59,7 +59,8 @@ fn letter(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
     let inbox = quoted(&plan.dir.join(user.inbox()));
     writeln!(
         to,
-        "\nTo send a letter, here from {address} to the same, which needs no server:\n"
+        "\nTo send a letter, here from {address} to the same, which needs no server. Where the\n\
+         exit status is 2, send the file letter.ima again later, since nothing else keeps it:\n"
     )?;
     writeln!(to, "    echo 'It works.' |")?;
     writeln!(
@@ -67,6 +68,7 @@ fn letter(plan: &Plan, dir: &str, to: &mut String) -> fmt::Result {
         "        make-ima-message --from {0} --to {0} --subject 'A letter' |",
         quoted(Path::new(&address))
     )?;
+    writeln!(to, "        tee letter.ima |")?;
     writeln!(to, "        EMEMO_CONFIG_DIR={dir} server-send-mail\n")?;
     writeln!(to, "To see what has arrived:\n")?;
     writeln!(

@@ -1,6 +1,7 @@
 //! Why nothing, or not all, was set up.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ima_mailbox::MailboxError;
@@ -63,6 +64,27 @@ pub(crate) enum Failure {
         routes: PathBuf,
         /// The configuration's folder.
         dir: PathBuf,
+    },
+    /// The same, and no whole configuration.
+    #[error(
+        "there is already {}: nothing is ever overwritten, and nothing was written; if a set-up that did not finish left that, remove it, and otherwise choose another DIR",
+        list(.paths)
+    )]
+    Unfinished {
+        /// All that is in the way.
+        paths: Vec<PathBuf>,
+    },
+    /// No post office can listen so far above.
+    #[error(
+        "--listen {listen}: server-post-office listens {above} ports above, and there is none: choose {last} or a port below"
+    )]
+    NoPortAbove {
+        /// As given.
+        listen: SocketAddr,
+        /// How far above.
+        above: u16,
+        /// The last port that is possible.
+        last: u16,
     },
     /// The certificate that was given does not do.
     #[error(transparent)]

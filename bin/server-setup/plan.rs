@@ -20,6 +20,9 @@ pub(crate) const PORT: u16 = 4025;
 /// The port at which users look for a post office (IMRP).
 pub(crate) const POST_OFFICE_PORT: u16 = 4110;
 
+/// How far above a server the post office listens.
+const ABOVE: u16 = POST_OFFICE_PORT - PORT;
+
 /// The folder of the private authority where none is named.
 const OWN_AUTHORITY: &str = "ca";
 
@@ -90,6 +93,13 @@ impl Plan {
                 authority: dir.join(OWN_AUTHORITY),
             },
         };
+        if let Some(&listen) = listen.iter().find(|one| one.port() > u16::MAX - ABOVE) {
+            return Err(Failure::NoPortAbove {
+                listen,
+                above: ABOVE,
+                last: u16::MAX - ABOVE,
+            });
+        }
         let peer_hosts: Vec<_> = peers.iter().map(|peer| peer.host.clone()).collect();
         if let Some(host) = first_twice(&peer_hosts) {
             return Err(Failure::PeerTwice { host: host.clone() });
@@ -133,9 +143,7 @@ impl Plan {
         let above = |listen: &SocketAddr| {
             let port = match listen.port() {
                 0 => 0,
-                port => port
-                    .checked_add(POST_OFFICE_PORT - PORT)
-                    .unwrap_or(POST_OFFICE_PORT),
+                port => port.saturating_add(ABOVE),
             };
             SocketAddr::new(listen.ip(), port)
         };
@@ -255,12 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn where_no_post_office_can_listen_nothing_is_set_up() {
+        let error = plan("/d --host b.test --listen [::1]:65451").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--listen [::1]:65451: server-post-office listens 85 ports above, and there is none: choose 65450 or a port below"
+        );
+    }
+
+    #[test]
     fn the_post_office_listens_as_far_above_as_its_usual_port() {
         for (listen, post_office) in [
             ("", "[::]:4110"),
             (" --listen 127.0.0.1:0", "127.0.0.1:0"),
             (" --listen 127.0.0.1:4026", "127.0.0.1:4111"),
-            (" --listen [::1]:65500", "[::1]:4110"),
+            (" --listen [::1]:65450", "[::1]:65535"),
         ] {
             let plan = plan(&format!("/d --host b.test{listen}")).unwrap();
             assert_eq!(plan.post_office_listen(), [post_office.parse().unwrap()]);

@@ -33,7 +33,7 @@ pub(crate) const PUBLIC: Mode = Mode {
 /// Looks whether anything is where a file or an inbox is to be.
 ///
 /// # Errors
-/// [`Failure::Exists`] with all of them.
+/// [`Failure::Exists`] with all of them, or [`Failure::Unfinished`].
 pub(crate) fn refuse_what_exists(plan: &Plan) -> Result<(), Failure> {
     let configuration = Configuration::NAMES.map(str::to_owned);
     let made = match plan.origin {
@@ -58,6 +58,12 @@ pub(crate) fn refuse_what_exists(plan: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     let dir = plan.dir.clone();
+    let is_whole = Configuration::NAMES
+        .iter()
+        .all(|name| paths.contains(&dir.join(name)));
+    if !is_whole {
+        return Err(Failure::Unfinished { paths });
+    }
     Err(Failure::Exists {
         paths,
         routes: dir.join(Configuration::ROUTES),

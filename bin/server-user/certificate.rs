@@ -71,6 +71,11 @@ fn withdrawn(register: &Register, address: &Address, what: &Path) -> Result<Stri
     let digest = what.to_str().and_then(|text| text.parse().ok());
     let key: KeyDigest = match digest {
         Some(key) => key,
+        None if is_like_a_digest(what) => {
+            return Err(Failure::NoDigest {
+                written: what.display().to_string(),
+            });
+        }
         None => key_of_file(what)?,
     };
     let entry = register.entry(address)?;
@@ -87,6 +92,14 @@ fn withdrawn(register: &Register, address: &Address, what: &Path) -> Result<Stri
         "{key} is withdrawn from {}; who is logged in stays so until the connection ends.\n",
         address.canonical()
     ))
+}
+
+/// Whether it begins as one, and is no file.
+fn is_like_a_digest(what: &Path) -> bool {
+    let begins = what
+        .to_str()
+        .is_some_and(|text| text.starts_with("sha256:"));
+    begins && what.symlink_metadata().is_err()
 }
 
 fn made(register: &Register, address: &Address, folder: &Path) -> Result<String, Failure> {

@@ -7,6 +7,7 @@ use ima_mailbox::MailboxError;
 use ima_message::Address;
 use ima_program::Exit;
 use ima_program::config::ConfigError;
+use ima_program::report::chain;
 use ima_proto::users::{CertificateError, MAX_PASSWORD, PasswordError, UsersError};
 
 /// What ends the program.
@@ -40,6 +41,14 @@ pub(crate) enum Failure {
         /// The key's digest.
         key: String,
     },
+    /// What is to be withdrawn looks like a digest, and is none.
+    #[error(
+        "{written}: neither a file nor the digest of a key, which is sha256: and 64 hexadecimal digits; `server-user list` prints what is enrolled"
+    )]
+    NoDigest {
+        /// As given.
+        written: String,
+    },
     /// A path that a users file cannot hold.
     #[error("{}: a path here is written in UTF-8 and has no control characters in it", .path.display())]
     UnfitPath {
@@ -57,10 +66,10 @@ pub(crate) enum Failure {
         inbox: PathBuf,
     },
     /// The mailbox cannot be made.
-    #[error("the mailbox cannot be made: {source}{}", hint(.source))]
+    #[error("the mailbox cannot be made: {}{}", chain(.fault), hint(.fault))]
     Mailbox {
-        /// Why.
-        source: MailboxError,
+        /// Why; the message has it.
+        fault: MailboxError,
     },
     /// A file that is edited is not as the edit needs it.
     #[error(

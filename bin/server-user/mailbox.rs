@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// A fault; [`Failure::Owner`] where root would make it in another's folder.
 pub(crate) fn make(mailbox: &Path) -> Result<bool, Failure> {
     let inbox = mailbox.join("inbox");
-    let failed = |source| Failure::Mailbox { source };
+    let failed = |fault| Failure::Mailbox { fault };
     let has_inbox = match Folder::open(&inbox) {
         Ok(_) => true,
         Err(MailboxError::NoFolder(_)) => false,

@@ -16,6 +16,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use ima_message::Hostpart;
 use ima_program::config::{ConfigPath, load};
 use ima_program::{Exit, log, report};
 use serde::Deserialize;
@@ -32,6 +33,24 @@ const SERVER: &str = "server-post-office";
 #[derive(Deserialize)]
 struct Config {
     users: ConfigPath,
+    #[serde(default)]
+    identity: Vec<Identity>,
+}
+
+/// A certificate of the server's.
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(default)]
+    hosts: Vec<String>,
+}
+
+impl Config {
+    /// Whether the server has certificates, and none for this mail domain.
+    fn lacks(&self, host: &Hostpart) -> bool {
+        let mut hosts = self.identity.iter().flat_map(|identity| &identity.hosts);
+        !self.identity.is_empty()
+            && !hosts.any(|ours| Hostpart::parse(ours).is_ok_and(|ours| ours == *host))
+    }
 }
 
 fn main() -> ExitCode {
@@ -51,7 +70,17 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<(), Failure> {
     let loaded = load::<Config>(SERVER, args.config.as_deref())?;
     let users = loaded.value.users.under(&loaded.dir);
-    let said = perform(&users, args.command)?;
+    let added = match &args.command {
+        Command::Add { address, .. } => Some(address.hostpart().clone()),
+        _ => None,
+    };
+    let mut said = perform(&users, args.command)?;
+    if let Some(host) = added.filter(|host| loaded.value.lacks(host)) {
+        said.push_str(&format!(
+            "Note: no [[identity]] in {} lists {host}, so nobody there can log in: is it written\nas it should be?\n",
+            loaded.file.display()
+        ));
+    }
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(said.as_bytes());
     printed

@@ -6,7 +6,7 @@ use std::process::Command;
 use ima_message::HeaderBlock;
 
 use crate::fetch::Place;
-use crate::site::{code, feed, program, run, stderr, wait_until};
+use crate::site::{Site, code, feed, program, run, stderr, wait_until};
 
 type Fields = BTreeMap<String, String>;
 
@@ -124,4 +124,23 @@ fn a_variable_that_names_no_form_is_told_of_once() {
     );
     assert!(delivered.contains(" event=delivered "), "{delivered}");
     assert_eq!(given(""), "");
+}
+
+/// cron would mail what it says.
+#[test]
+fn mail_for_a_host_of_this_machine_is_silent_where_no_log_is_wanted() {
+    let site = Site::new();
+    let a = site.host("a.test", &["alice"]);
+    let letter = crate::site::letter(&["alice@a.test"], "Hello\n");
+    let sent = |options: &[&str]| {
+        let sent = a.send(&letter, options);
+        assert_eq!(code(&sent), 0, "{}", stderr(&sent));
+        stderr(&sent)
+    };
+    assert_eq!(sent(&[]), "");
+    let told = sent(&["--log", "text"]);
+    assert!(
+        told.contains("program=server-handle-incoming-mail event=delivered "),
+        "{told}"
+    );
 }

@@ -233,6 +233,26 @@ fn journals_are_written_anew_and_mended() {
     }
 }
 
+#[test]
+fn a_mailbox_in_the_place_of_a_folder_is_told_by_its_folders() {
+    let bob = Bob::new();
+    let digest = bob.gets(&letter(&["bob@b.test"], "1"));
+    for arguments in [
+        &["list", "bob"][..],
+        &["flag", "bob", "+seen", &digest],
+        &["delete", "bob", &digest],
+        &["move", "bob", "bob/trash", &digest],
+        &["move", "bob/inbox", "bob", &digest],
+    ] {
+        let said = bob.fails(2, arguments, b"");
+        let wanted = "bob is a mailbox and no folder; its folders are bob/inbox, bob/trash";
+        assert!(said.contains(wanted), "{said}");
+    }
+    let said = bob.fails(2, &["list", "bob/none"], b"");
+    assert!(!said.contains("is a mailbox"), "{said}");
+    assert_eq!(bob.list("bob/inbox").len(), 1);
+}
+
 /// Those of the page that need no more than this program.
 #[test]
 fn examples_of_the_page() {

@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::fetch::{self, folder};
 use crate::peer::office::Office;
 use crate::peer::{Identity, Receiver};
-use crate::site::{Site, feed, letter, letter_with, program};
+use crate::site::{Site, feed, letter, letter_with, program, stderr};
 
 /// What a stranger would like a terminal to do: to take another title, to be cleared,
 /// in both forms, to go back to the beginning of the line, to ring; and what turns text
@@ -287,5 +287,48 @@ fn what_a_post_office_says_moves_no_terminal() {
                 "{word} {kind} {wish:?}: {said}"
             );
         }
+    }
+}
+
+/// DEFER and two numbers look as if somebody tried again.
+#[test]
+fn who_sends_from_a_terminal_learns_that_nothing_is_kept() {
+    let site = Site::new();
+    let a = site.host("a.test", &[]);
+    let identity = Identity::made(&site, "b.test");
+    let path = file(&site, "letter", &letter(&["bob@b.test"], "Hello\n"));
+    let advice = "nothing is kept here: keep the message, and send the same one again later";
+    for (answer, code, is_told) in [
+        ("ACCEPT", 0, false),
+        ("REJECT policy no", 1, false),
+        ("DEFER 5 later", 2, true),
+    ] {
+        let b = Receiver::answering(&identity, answer, "OK");
+        a.knows("b.test", b.address);
+        let mut command = a.command("server-send-mail");
+        let (exit, said) = seen(command.arg(&path), b"");
+        assert_eq!(
+            (exit, said.contains(advice)),
+            (Some(code), is_told),
+            "{said}"
+        );
+        let silent = a.command("server-send-mail").arg(&path).output().unwrap();
+        assert!(!stderr(&silent).contains(advice), "{silent:?}");
+    }
+}
+
+/// And it is not said that it could be passed on as the name of a file.
+#[test]
+fn an_option_that_is_mistyped_is_guessed() {
+    for (name, wrong, right) in [
+        ("server-send-mail", "--partail", "--partial"),
+        ("server-setup", "--hots", "--host"),
+        ("ima-mailbox", "--versoin", "--version"),
+    ] {
+        let output = feed(suite(name, &[wrong]), b"");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said.contains(&format!("'{right}'")), "{said}");
+        assert!(!said.contains(&format!("-- {wrong}")), "{said}");
     }
 }

@@ -325,3 +325,31 @@ fn root_makes_nothing_in_another_s_folder() {
     let owner = office.succeeds("stat -c '%u:%g %a' users/bob@b.test.toml");
     assert_eq!(owner, "12345:12346 600\n", "as the folder that it is in");
 }
+
+/// The mistyped domain of somebody who could never log in.
+#[test]
+fn a_user_of_a_mail_domain_without_a_certificate_is_remarked() {
+    let office = Office::new();
+    let file = office.path("server-post-office.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let config = format!("{config}[[identity]]\nhosts = [\"B.test\", \"c.test\"]\n");
+    fs::write(&file, config).unwrap();
+    let said = office.succeeds("server-user add bob@b.test --mailbox mail/bob");
+    assert!(!said.contains("[[identity]]"), "{said}");
+    let said = office.succeeds("server-user add carol@b.tset --mailbox mail/carol");
+    assert!(
+        said.contains("server-post-office.toml lists b.tset"),
+        "{said}"
+    );
+    assert!(office.logs_in("carol@b.tset", "x").is_none());
+}
+
+#[test]
+fn a_folder_that_is_missing_above_a_mailbox_is_said_once() {
+    let office = Office::new();
+    let answer = office.run("server-user add bob@b.test --mailbox nowhere/bob");
+    assert_eq!(answer.code, Some(2), "{}", answer.stderr);
+    let said = &answer.stderr;
+    assert!(said.contains("make it with mkdir"), "{said}");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}

@@ -90,6 +90,12 @@ impl OpenError {
             Self::Mailbox(_) | Self::Look { .. } => {
                 "look at the mailbox, and at `mailbox` in the users file"
             }
+            Self::Owner { owner, ours: 0, .. } => {
+                return format!(
+                    "run the server as user id {owner}: as root it gives out the mailboxes of root alone"
+                )
+                .into();
+            }
             Self::Owner { .. } => "give it to the server's user with chown -R",
             Self::Confine(_) => "look for Landlock in the kernel's log",
         };

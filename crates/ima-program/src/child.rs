@@ -28,6 +28,7 @@ mod left;
 mod lines;
 pub mod orphans;
 mod parent;
+mod script;
 mod watched;
 
 use crate::exit::Exit;
@@ -39,6 +40,7 @@ use parent::Own;
 pub use parent::{Ended, Parent, Started};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+pub use script::ScriptError;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -135,6 +137,14 @@ pub enum ChildError {
         /// What the system says.
         source: io::Error,
     },
+    /// The same, of a script.
+    #[error("{}: cannot be started: {fault}", .program.display())]
+    Script {
+        /// The file that was to be executed.
+        program: PathBuf,
+        /// What is wrong with it.
+        fault: ScriptError,
+    },
     /// The process that starts commands for us did not.
     #[error("{0}")]
     Refused(Box<str>),
@@ -169,9 +179,10 @@ impl Command {
     /// As for [`Command::start`].
     pub fn spawn(self) -> Result<Started, ChildError> {
         let passed_on = env::vars_os().filter(|(name, _)| is_passed_on(name));
-        // What it does for what others sent is in our log, in the form of that.
-        let log = (log::VARIABLE.into(), log::form().name().into());
-        self.spawn_in(passed_on.chain([log]))
+        // What it does for what others sent is in our log, in the form of that; where
+        // we have none, it is as silent as we are.
+        let log = log::chosen().map(|form| (log::VARIABLE.into(), form.name().into()));
+        self.spawn_in(passed_on.chain(log))
     }
 
     /// Starts it with all of our environment: a command of the user's own, which
@@ -193,9 +204,12 @@ impl Command {
         }
         let (program, arguments) = self.argv.split_first().ok_or(ChildError::Empty)?;
         let program = locate(program, &self.config_dir)?;
-        let failed = |source: io::Error| ChildError::Start {
-            program: program.clone(),
-            source,
+        let failed = |source: io::Error| {
+            let program = program.clone();
+            match ScriptError::of(&program, &source) {
+                Some(fault) => ChildError::Script { program, fault },
+                None => ChildError::Start { program, source },
+            }
         };
 
         close_fds::set_fds_cloexec(3, &[]);

@@ -22,7 +22,7 @@ mod form;
 mod line;
 mod syslog;
 
-pub use form::{Form, FormError, VARIABLE, chosen, form, set_form};
+pub use form::{Form, FormError, VARIABLE, chosen, form, set_form, set_usual_form};
 
 use jiff::Timestamp;
 use rustix::fs::{FileType, fstat};

@@ -4,7 +4,10 @@
 use std::error::Error;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +15,9 @@ use std::sync::atomic::AtomicBool;
 use crate::Exit;
 use crate::log::{self, Form};
 use crate::report::{chain, report};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
+use rustix::fs::{FileType, fstat};
+use rustix::process::geteuid;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// How a server is to serve, by its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,13 @@ pub struct Manner {
     /// `--log`.
     pub log: Option<Form>,
 }
+
+/// Somebody at a terminal uses what is for inetd.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--inetd is for inetd(8) and systemd, and standard input is no socket: without it, the server listens by itself"
+)]
+struct NoSocket;
 
 /// The whole of a server: `parse` reads its options, which may end the process,
 /// `manner` finds among them how it is to serve, and `run` does the rest.
@@ -36,6 +48,7 @@ pub fn main<A>(
     run: impl FnOnce(&A) -> Result<Exit, Box<dyn Error>>,
 ) -> ExitCode {
     log::init(program);
+    log::set_usual_form(Form::Text);
     let is_socket = log::stderr_is_stdin_socket();
     if is_socket && log::to_syslog().is_err() {
         return Exit::Unfinished.into();
@@ -45,8 +58,14 @@ pub fn main<A>(
     if let Some(form) = log {
         log::set_form(form);
     }
-    if inetd && !is_socket && log::to_syslog().is_err() {
-        return Exit::Unfinished.into();
+    if inetd && !is_socket {
+        if !is_a_socket(io::stdin()) {
+            report(program, &NoSocket);
+            return Exit::Unfinished.into();
+        }
+        if log::to_syslog().is_err() {
+            return Exit::Unfinished.into();
+        }
     }
     let exit = run(&args).unwrap_or_else(|error| {
         if inetd {
@@ -61,18 +80,43 @@ pub fn main<A>(
     exit.into()
 }
 
-/// Becomes readable at SIGTERM or SIGINT, which do not end the process from here
-/// on.
+/// Warns where root runs a server whose configuration is another's, and so perhaps the
+/// mailboxes: what root makes in them is of no use to their owner.
+pub fn warn_of_root(config_dir: &Path) {
+    let owner = fs::metadata(config_dir).map(|folder| folder.uid());
+    if let Ok(owner @ 1..) = owner
+        && geteuid().is_root()
+    {
+        log::warn("runs-as-root")
+            .field("folder", config_dir.display())
+            .field("owner", owner)
+            .field(
+                "advice",
+                "run the server as the user to whom the folder belongs",
+            )
+            .emit();
+    }
+}
+
+/// Becomes readable at SIGTERM, SIGINT or SIGHUP, which do not end the process from here
+/// on. A SIGHUP that was ignored at the start, as nohup(1) has it, stays ignored.
 ///
 /// # Errors
 /// Where the system has no descriptors left.
 pub fn stop_signal() -> io::Result<UnixStream> {
     let (stop, signalled) = UnixStream::pair()?;
-    for signal in [SIGTERM, SIGINT] {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        if signal == SIGHUP && is_ignored(signal) {
+            continue;
+        }
         signal_hook::low_level::pipe::register(signal, signalled.try_clone()?)?;
     }
     survive()?;
     Ok(stop)
+}
+
+fn is_a_socket(fd: impl AsFd) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
 }
 
 /// Signals that must not end a server. What outgrows a limit of the process is a fault

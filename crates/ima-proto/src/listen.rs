@@ -12,6 +12,7 @@ mod server;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -55,6 +56,14 @@ pub enum ListenError {
         /// What was written.
         written: String,
     },
+    /// The configuration is wrong.
+    #[error("{}: {source}", file.display())]
+    Configured {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong.
+        source: Box<ListenError>,
+    },
     /// `listen` is empty, and no sockets were inherited.
     #[error("listen names no address, and no socket was passed on by systemd or inetd")]
     Nothing,
@@ -82,7 +91,7 @@ pub enum ListenError {
 impl Incoming {
     /// As a server's options say: what inetd passed on, or [`Incoming::open`]
     /// with the addresses of `--listen`, or without any with those of the
-    /// configuration.
+    /// configuration in `file`.
     ///
     /// # Errors
     /// A [`ListenError`].
@@ -90,10 +99,17 @@ impl Incoming {
         inetd: bool,
         options: &[String],
         configured: &[String],
+        file: &Path,
     ) -> Result<Incoming, ListenError> {
         match (inetd, options) {
             (true, _) => Incoming::from_inetd(),
-            (false, []) => Incoming::open(configured),
+            (false, []) => Incoming::open(configured).map_err(|error| match error {
+                ListenError::NoAddress { .. } | ListenError::Nothing => ListenError::Configured {
+                    file: file.to_owned(),
+                    source: Box::new(error),
+                },
+                error => error,
+            }),
             (false, options) => Incoming::open(options),
         }
     }

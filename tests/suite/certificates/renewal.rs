@@ -176,6 +176,57 @@ fn a_server_warns_of_the_end() {
     assert!(!text.contains("certificate-expire"), "{text}");
 }
 
+/// A wrong file, or a clock that is wrong where it was made, ends nobody's mail.
+#[test]
+fn a_pair_that_is_not_valid_now_replaces_none_that_is() {
+    let place = Place::new();
+    let first = place.dial().certificate();
+    let expired = lasting(&place.site, "b.test", 90, -1);
+    let future = Identity::adjusted(&place.site, "b.test", |params| {
+        *params = leaf_with(&["b.test"], |params| {
+            let day = Duration::from_secs(86_400);
+            params.not_before = (SystemTime::now() + day).into();
+            params.not_after = (SystemTime::now() + day * 30).into();
+        });
+    });
+    for (count, wrong) in [expired, future].into_iter().enumerate() {
+        wrong.install(&place.b);
+        wait_until("it is noticed", || {
+            assert_eq!(place.dial().certificate(), first);
+            let log = place.server.log.text();
+            let said = log.lines().filter(|line| line.contains(" and not now"));
+            let is_left = |line: &&str| {
+                line.contains("event=certificates-not-read-again") && line.contains("b.test.pem")
+            };
+            said.filter(is_left).count() == count + 1
+        });
+    }
+    assert_eq!(place.count("event=certificates-read-again"), 0);
+    let renewed = Identity::made(&place.site, "b.test");
+    renewed.install(&place.b);
+    place.shows(&renewed);
+}
+
+/// As soon as the one before is over, or the other has begun.
+#[test]
+fn a_pair_that_begins_later_is_taken_then() {
+    let place = Place::new();
+    let first = place.dial().certificate();
+    let soon = Identity::adjusted(&place.site, "b.test", |params| {
+        *params = leaf_with(&["b.test"], |params| {
+            params.not_before = (SystemTime::now() + Duration::from_secs(6)).into();
+        });
+    });
+    soon.install(&place.b);
+    wait_until("it is noticed", || {
+        let shown = place.dial().certificate();
+        assert!(shown == first || shown == soon.chain()[0]);
+        place.count("event=certificates-not-read-again") == 1
+    });
+    place.shows(&soon);
+    assert_eq!(place.count("event=certificates-not-read-again"), 1);
+}
+
 #[test]
 fn server_send_mail_says_only_that_it_is_over() {
     let site = Site::new();

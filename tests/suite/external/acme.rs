@@ -383,12 +383,37 @@ fn the_hook_refuses_what_is_no_pair() {
         let now = files.each_ref().map(|file| fs::read(file).unwrap());
         assert_eq!(now, before);
     }
+    // A folder, or a lineage, that is not there is named.
+    let missing = tls.join("none/b.test.pem").display().to_string();
+    let nowhere = lineage.join("none");
+    for (path, lineage, said) in [
+        (
+            &*missing,
+            &lineage,
+            "none/b.test.pem: its folder is not there",
+        ),
+        (path, &nowhere, "none/privkey.pem: cannot be read"),
+    ] {
+        fs::write(pair.file("lineage/fullchain.pem"), chain).unwrap();
+        fs::write(pair.file("lineage/privkey.pem"), key).unwrap();
+        let output = hook(&[path], Some(lineage));
+        assert_eq!(code(&output), 2);
+        let heard = stderr(&output);
+        assert!(
+            heard.starts_with("acme-hook: ") && heard.contains(said),
+            "{heard}"
+        );
+        assert_eq!(heard.lines().count(), 1);
+    }
     // And what is one it puts there, where one was and where none was.
     fs::write(lineage.join("fullchain.pem"), chain).unwrap();
     let new = tls.join("new.pem").display().to_string();
-    for path in [path, &new] {
+    for (path, said) in [(path, ""), (&new, "there was no pair by this name")] {
         let output = hook(&[path], Some(&lineage));
-        assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+        assert_eq!(code(&output), 0);
+        let is_silent = stderr(&output).is_empty();
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert_eq!(is_silent, said.is_empty());
         for suffix in [".pem", ".key"] {
             let text = fs::read_to_string(path.replace(".pem", suffix)).unwrap();
             assert!(

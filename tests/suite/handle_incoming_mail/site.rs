@@ -78,6 +78,8 @@ impl Site {
         command
             .args(arguments)
             .env("EMEMO_CONFIG_DIR", self.dir.path())
+            // As server-receive has it.
+            .env("EMEMO_LOG", "text")
             .current_dir(self.dir.path());
         command
     }

@@ -191,7 +191,31 @@ fn a_mailbox_of_another_user_id() {
     }
     let server = place.b.start_office();
     let owner = if is_root { 12345 } else { 0 };
-    cannot_open(&server, &[&format!("belongs to user id {owner}, ")]);
+    let said = format!("belongs to user id {owner}, ");
+    match is_root {
+        // What root is told does not give the mailbox to root.
+        true => cannot_open(&server, &[&said, "run the server as user id 12345: "]),
+        false => cannot_open(&server, &[&said]),
+    }
+}
+
+/// What root starts over a configuration of somebody else's.
+#[test]
+fn root_is_told_to_be_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    let start = || [place.b.start(), place.b.start_office()];
+    for server in start() {
+        server.log.wait_for("event=listening");
+        assert!(!server.log.text().contains("runs-as-root"));
+    }
+    std::os::unix::fs::chown(&place.b.dir, Some(12345), None).unwrap();
+    for server in start() {
+        let line = server.log.wait_for("event=runs-as-root");
+        assert!(line.contains(" owner=12345 advice="), "{line}");
+    }
 }
 
 /// Bob's mailbox with a folder that is damaged by this.

@@ -1,5 +1,6 @@
 //! SIGTERM.
 
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
@@ -8,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Place, bob, bob_over};
 use crate::peer::{Caller, Ending};
-use crate::process::{inetd, network, terminate, wait};
+use crate::process::{inetd, network, pid, terminate, wait};
 use crate::site::{code, feed, stderr, wait_until};
 
 /// More than the buffers between server and client hold.
@@ -58,9 +59,31 @@ fn a_server_of_inetd_ends_at_sigterm() {
 #[test]
 fn a_server_without_connections_ends_at_once() {
     let place = Place::new();
-    let mut server = place.b.start_office();
-    terminate(&server.child);
-    assert_eq!(wait(&mut server.child).code(), Some(0));
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut server = place.b.start_office();
+        kill_process(pid(&server.child), signal).unwrap();
+        assert_eq!(wait(&mut server.child).code(), Some(0), "{signal:?}");
+        server.log.wait_for("event=stopped");
+    }
+}
+
+/// As ps(1) and pgrep(1) show them.
+#[test]
+fn both_processes_have_the_server_s_name() {
+    let place = Place::new();
+    let office = place.b.start_office();
+    let receiver = place.b.start();
+    for (server, name) in [(office, "server-post-off"), (receiver, "server-receive")] {
+        let network = network(server.child.id()).unwrap();
+        wait_until("its name", || {
+            [server.child.id(), network].iter().all(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .unwrap()
+                    .trim()
+                    == name
+            })
+        });
+    }
 }
 
 /// As systemd tells it.
@@ -71,7 +94,7 @@ fn a_stop_is_for_the_monitor_also_where_both_processes_are_told() {
     let mut caller = bob(&server);
     let network = network(server.child.id()).unwrap();
     let network = Pid::from_raw(i32::try_from(network).unwrap()).unwrap();
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         kill_process(network, signal).unwrap();
     }
     assert_eq!(caller.lines("FOLDERS").len(), 2);

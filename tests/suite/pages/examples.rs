@@ -42,7 +42,7 @@ const EXAMPLES: &[(&str, usize, &str)] = &[
     ("server-post-office.toml.5", 1, "office"),
     ("server-receive.8", 5, "here and external"),
     ("server-receive.toml.5", 2, "setup"),
-    ("server-send-mail.8", 4, "here"),
+    ("server-send-mail.8", 5, "here"),
     ("server-send-mail.toml.5", 1, "setup"),
     ("server-setup.8", 6, "setup, the last two in external"),
     ("server-user.8", 4, "users"),
@@ -146,7 +146,7 @@ fn the_examples_of_make_ima_message_reach_people() {
 #[test]
 fn the_examples_of_server_send_mail_send() {
     let examples = examples("server-send-mail.8");
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     let site = Site::new();
     let (a, b, c) = (
         site.host("a.test", &[]),
@@ -174,8 +174,13 @@ fn the_examples_of_server_send_mail_send() {
     );
     assert_eq!((b.messages("bob").len(), c.messages("carol").len()), (1, 1));
 
+    // What is sent again is the same, and nobody has it twice.
+    let again = example(1);
+    assert_eq!(stdout(&again).lines().count(), 2, "{}", stderr(&again));
+    assert_eq!((b.messages("bob").len(), c.messages("carol").len()), (1, 1));
+
     // All have got it, so that grep finds nobody.
-    let kept = example(1);
+    let kept = example(2);
     assert_eq!(
         (code(&kept), stdout(&kept)),
         (1, String::new()),
@@ -187,11 +192,11 @@ fn the_examples_of_server_send_mail_send() {
     let one = office.path().join("one.ima");
     fs::write(&one, letter(&["bob@b.test", "dave@d.test"], "Once more\n")).expect("written");
     a.knows("d.test", "127.0.0.1:1");
-    // message.ima and two.ima were and are delivered; one.ima has a reader nobody finds.
-    let stream = example(2);
-    assert_eq!(stdout(&stream), "2\n", "{}", stderr(&stream));
+    // The others were and are delivered; one.ima, the third, has a reader nobody finds.
+    let stream = example(3);
+    assert_eq!(stdout(&stream), "3\n", "{}", stderr(&stream));
     assert_eq!(b.messages("bob").len(), 4);
-    let partial = example(3);
+    let partial = example(4);
     let answer = stdout(&partial);
     assert_eq!(code(&partial), 0, "{}", stderr(&partial));
     assert!(

@@ -291,3 +291,41 @@ fn both_get_the_header_block_with_received_last() {
         }
     }
 }
+
+/// Nobody would hear of it before mail comes, and all of that is deferred.
+#[test]
+fn a_command_that_is_not_there_is_told_of_at_the_start() {
+    for (key, keys) in [
+        ("stream", &["stream"][..]),
+        ("handler", &["check", "handler"]),
+    ] {
+        let place = Place::new();
+        for one in keys {
+            let is_wrong = *one == key;
+            place.set(
+                one,
+                if is_wrong {
+                    "[\"nonesuch\"]"
+                } else {
+                    "[\"true\"]"
+                },
+            );
+        }
+        let server = place.b.start();
+        let line = server.log.wait_for("event=command-not-found");
+        for part in [
+            "level=warn",
+            "server-receive.toml",
+            &format!("key={key}"),
+            "nonesuch: there is no such program; looked for ",
+        ] {
+            assert!(line.contains(part), "{line}");
+        }
+        let text = server.log.text();
+        assert_eq!(text.matches("event=command-not-found").count(), 1, "{text}");
+    }
+    let place = Place::new();
+    let server = place.b.start();
+    server.log.wait_for("event=listening");
+    assert!(!server.log.text().contains("command-not-found"));
+}

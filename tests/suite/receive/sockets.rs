@@ -169,11 +169,29 @@ fn what_cannot_be_served_is_unfinished_and_says_why() {
     let (exit, said) = run(&["--listen", &taken.local_addr().unwrap().to_string()]);
     assert_eq!(exit, 2);
     assert!(said.contains("cannot listen at 127.0.0.1:"), "{said}");
-    assert_eq!(run(&["--inetd"]).0, 2);
+    let (exit, said) = run(&["--inetd"]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("standard input is no socket"), "{said}");
     assert_eq!(run(&["--inetd", "--listen", "127.0.0.1:0"]).0, 2);
     assert_eq!(run(&["--no-such-option"]).0, 2);
+    // What the configuration has wrong is said with its file.
+    let file = place.b.dir.join("server-receive.toml");
+    let is_told = |wrong: &str| {
+        let (exit, said) = run(&[]);
+        assert_eq!(exit, 2);
+        let wanted = format!("{}: {wrong}", file.display());
+        assert!(said.contains(&wanted), "{said}");
+    };
+    place.set("listen", "[\"127.0.0.1\"]");
+    is_told("\"127.0.0.1\" in listen is not an IP address with a port");
+    place.set("listen", "[]");
+    is_told("listen names no address");
     place.set("hosts", "[\"b.test\", \"c.test\"]");
+    is_told("no [[identity]] for c.test: its hosts must list it");
+    let key = crate::peer::Identity::made(&place.site, "b.test");
+    std::fs::write(place.b.dir.join("tls/b.test.key"), key.key_pem()).unwrap();
     let (exit, said) = run(&[]);
     assert_eq!(exit, 2);
-    assert!(said.contains("c.test"), "{said}");
+    assert!(said.contains("the key is of another certificate"), "{said}");
+    assert!(!said.contains("KeyMismatch"), "{said}");
 }

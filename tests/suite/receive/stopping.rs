@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -71,7 +71,7 @@ fn what_was_accepted_is_finished() {
 #[test]
 fn a_stop_at_the_start_is_one() {
     let place = Place::taking();
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         for _ in 0..10 {
             let mut command = place.b.command("server-receive");
             command.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -125,11 +125,34 @@ fn a_network_process_that_does_not_end_is_killed() {
 #[test]
 fn a_server_without_connections_ends_at_once() {
     let place = Place::taking();
-    for _ in 0..2 {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut server = place.b.start();
-        terminate(&server.child);
-        assert_eq!(wait(&mut server.child).code(), Some(0));
+        kill_process(pid(&server.child), signal).unwrap();
+        assert_eq!(wait(&mut server.child).code(), Some(0), "{signal:?}");
+        server.log.wait_for("event=stopped");
     }
+}
+
+/// A terminal that is closed ends none that nohup(1) has started.
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let place = Place::taking();
+    let ours = place.b.command("server-receive");
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(ours.get_program());
+    for (name, value) in ours.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    let mut server = place.b.start_with(command);
+    kill_process(pid(&server.child), Signal::HUP).unwrap();
+    let mut peer = place.dial(&server);
+    peer.say("KEYS b.test");
+    assert_eq!(peer.answer(), ["OK"]);
+    assert!(!server.log.text().contains("event=stopping"));
+    terminate(&server.child);
+    assert_eq!(wait(&mut server.child).code(), Some(0));
 }
 
 /// Whoever is in the middle of something that is no message yet is not waited for.

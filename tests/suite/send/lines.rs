@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::{Place, Sent};
+use crate::peer::Peer;
 use crate::site::{code, letter, letter_with, stderr};
 
 #[test]
@@ -241,4 +242,32 @@ fn a_host_that_is_not_found_is_unfinished_within_its_time() {
         "{:?}",
         begin.elapsed()
     );
+}
+
+/// What a person reads says of whom it is, and what a server that is full does.
+#[test]
+fn a_deferral_is_explained() {
+    let place = Place::new();
+    place.answering(
+        "c.test",
+        "+ DEFER carol@c.test - 60 600 the mailbox cannot take it now\nDEFER 300 not now",
+        "OK",
+    );
+    place
+        .send(&letter(&["carol@c.test"], "Hello\n"))
+        .is(2, &["DEFER carol@c.test - 300 86400 the mailbox cannot"])
+        .explains("c.test does not take it now: not now\n")
+        .explains("c.test says of carol@c.test: the mailbox cannot take it now\n");
+
+    let b = place.site.host("b.test", &["bob"]);
+    b.set("server-receive.toml", "max-connections", "1");
+    let server = b.start();
+    place.a.knows("b.test", server.address);
+    let mut first = Peer::dial(server.address, &place.identity("d.test"));
+    first.say("KEYS b.test");
+    assert_eq!(first.answer(), ["OK"]);
+    place
+        .send(&letter(&["bob@b.test"], "Hello\n"))
+        .is(2, &["DEFER bob@b.test - 60 86400 it closed the connection"])
+        .explains("as a server does that has as many as it takes\n");
 }

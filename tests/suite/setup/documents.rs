@@ -20,7 +20,7 @@ fn what_is_printed_can_be_run_as_it_stands() {
         lines.join("\n")
     };
     assert_eq!(
-        place.succeeds(&after("\nTo send a letter")),
+        place.succeeds(&after("\nexit status is 2, send the file letter.ima again")),
         "OK bob@b.test\n"
     );
     let shown = place.succeeds(&after("\nTo see what has arrived"));

@@ -28,6 +28,11 @@ fn nothing_is_overwritten() {
         let says = place.fails("server-setup d --host b.test --user bob", file);
         assert!(says.contains("nothing was written"), "{says}");
         assert!(
+            says.contains("if a set-up that did not finish left that, remove it")
+                && !says.contains("add a route"),
+            "{says}"
+        );
+        assert!(
             files
                 .iter()
                 .filter(|other| says.contains(&format!("{other},"))

@@ -96,7 +96,10 @@ fn what_is_no_certificate_is_refused() {
         ("--enrol broken.pem", "is not well-formed"),
         ("--enrol full", "full: cannot be read"),
         ("--withdraw nowhere", "nowhere: cannot be read"),
-        ("--withdraw sha256:00", "sha256:00: cannot be read"),
+        (
+            "--withdraw sha256:00",
+            "sha256:00: neither a file nor the digest of a key",
+        ),
         ("--make nowhere/keys", "nowhere/keys: cannot be made"),
         ("--make broken.pem", "cannot be written"),
     ] {

@@ -34,6 +34,8 @@ pub enum Severity {
 pub enum Rule {
     /// Something that belongs there is not there.
     Missing,
+    /// Something that a folder is made of is not there.
+    NotThere,
     /// Something of another kind is there.
     Kind {
         /// What belongs there.
@@ -174,6 +176,9 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is missing: bring it back from a backup"),
+            Self::NotThere => f.write_str(
+                "is missing: bring it back from a backup, or have it made anew by `ima-mailbox repair`, a journal without its flags",
+            ),
             Self::Kind { expected, found } => {
                 write!(
                     f,

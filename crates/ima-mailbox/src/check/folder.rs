@@ -121,7 +121,7 @@ impl Inspection<'_> {
                 Ok(directory) => return Ok(Some(directory)),
                 Err(error) => self.found(self.root.path().join(name), Rule::Unreadable(error)),
             },
-            Entry::Absent => self.found(self.root.path().join(name), Rule::Missing),
+            Entry::Absent => self.found(self.root.path().join(name), Rule::NotThere),
             Entry::Wrong => {}
         }
         Ok(None)
@@ -130,7 +130,7 @@ impl Inspection<'_> {
     fn entry_or_missing(&mut self, name: &str) -> Result<Option<Stat>, MailboxError> {
         match self.entry_of_root(name, Kind::File)? {
             Entry::Right(status) => return Ok(Some(status)),
-            Entry::Absent => self.found(self.root.path().join(name), Rule::Missing),
+            Entry::Absent => self.found(self.root.path().join(name), Rule::NotThere),
             Entry::Wrong => {}
         }
         Ok(None)

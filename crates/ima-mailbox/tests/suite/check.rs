@@ -218,14 +218,14 @@ const CASES: &[Case] = &[
         name: "no lock",
         does: |place, _| fs::remove_file(place.path("lock")).unwrap(),
         at: |_| "lock".into(),
-        says: "is missing",
+        says: "made anew by `ima-mailbox repair`",
         severity: Severity::Damage,
     },
     Case {
         name: "no gone",
         does: |place, _| fs::remove_dir(place.path("gone")).unwrap(),
         at: |_| "gone".into(),
-        says: "is missing",
+        says: "made anew by `ima-mailbox repair`",
         severity: Severity::Damage,
     },
     Case {

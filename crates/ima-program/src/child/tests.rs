@@ -429,6 +429,46 @@ fn what_cannot_be_started_is_named() {
     ));
 }
 
+/// Of which the system says "No such file or directory", though it is there, and "Exec
+/// format error".
+#[test]
+fn a_script_that_cannot_be_started_is_told_why() {
+    let dir = tempfile::TempDir::new().unwrap();
+    for (number, (script, said)) in [
+        (
+            "#!/bin/sh\r\nexit 0\r\n",
+            "its first line ends in a carriage return",
+        ),
+        (
+            "#! /no/such/sh -e\n",
+            "the interpreter \"/no/such/sh\", which is not there",
+        ),
+        (
+            "exit 0\n",
+            "its first line does not name an interpreter, as #!/bin/sh does",
+        ),
+        ("", "its first line does not name an interpreter"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let source = dir.path().join(format!("{number}.source"));
+        let path = dir.path().join(number.to_string());
+        fs::write(&source, script).unwrap();
+        // By another process: a child of another test could hold it open for writing.
+        let mut install = process::Command::new("install");
+        install.args(["-m", "755"]).arg(&source).arg(&path);
+        assert!(install.status().unwrap().success());
+        let path = path.to_str().unwrap();
+        let error = command(&[path])
+            .start(within(LONG))
+            .unwrap_err()
+            .to_string();
+        let begin = format!("{path}: cannot be started: ");
+        assert!(error.starts_with(&begin) && error.contains(said), "{error}");
+    }
+}
+
 #[test]
 fn a_child_is_in_a_group_of_its_own_or_in_ours() {
     let group_of = |group| {

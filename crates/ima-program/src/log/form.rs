@@ -16,7 +16,9 @@ pub const VARIABLE: &str = "EMEMO_LOG";
 
 /// What an option says.
 static OPTION: OnceLock<Form> = OnceLock::new();
-/// What it or the environment says.
+/// Where neither it nor the environment says anything.
+static USUAL: OnceLock<Form> = OnceLock::new();
+/// What they say.
 static CHOSEN: OnceLock<Option<Form>> = OnceLock::new();
 
 /// How a line is written.
@@ -50,8 +52,14 @@ pub fn set_form(form: Form) {
     OPTION.get_or_init(|| form);
 }
 
-/// The form that an option or the environment names, where one does: a filter that is
-/// silent otherwise says in it what it has done. A variable that names no form is
+/// Chooses the form where neither an option nor the environment does, before the first
+/// line: for a program that always has a log, and so for the commands that it starts.
+pub fn set_usual_form(form: Form) {
+    USUAL.get_or_init(|| form);
+}
+
+/// The form that an option or the environment names, where one does, or the program has
+/// always: a filter that is silent otherwise says in it what it has done. A variable that names no form is
 /// logged, in text.
 #[must_use]
 pub fn chosen() -> Option<Form> {
@@ -65,7 +73,10 @@ pub fn chosen() -> Option<Form> {
         }
         Some(form.unwrap_or(Form::Text))
     };
-    let chosen = *CHOSEN.get_or_init(|| OPTION.get().copied().or_else(&mut named));
+    let chosen = *CHOSEN.get_or_init(|| {
+        let option = OPTION.get().copied();
+        option.or_else(&mut named).or_else(|| USUAL.get().copied())
+    });
     if let Some(name) = wrong {
         super::warn("unknown-log-form")
             .field("variable", VARIABLE)

@@ -1,5 +1,6 @@
 //! The network process: how it is started and ends, from either side.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -220,6 +221,8 @@ impl<T: DeserializeOwned> Setup<T> {
     /// [`NetworkError::NotStartedByMonitor`] where nothing of the kind comes.
     pub fn receive() -> Result<Self, NetworkError> {
         let nobody = |_| NetworkError::NotStartedByMonitor;
+        // The program was started as "exe", which nobody would look for, or know.
+        let _ = fs::write("/proc/self/comm", log::program());
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| nobody(e.into()))?;
         let stdin = io::stdin().as_fd().try_clone_to_owned();
         let mut control = Packets::from(stdin.map_err(nobody)?);
@@ -233,9 +236,9 @@ impl<T: DeserializeOwned> Setup<T> {
     }
 }
 
-/// Whether one of the two signals that end a server ended it.
+/// Whether one of the signals that end a server ended it.
 fn is_told_to_stop(status: ExitStatus) -> bool {
-    let signals = [Signal::TERM, Signal::INT].map(Signal::as_raw);
+    let signals = [Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
     status.signal().is_some_and(|one| signals.contains(&one))
 }
 

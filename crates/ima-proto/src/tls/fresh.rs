@@ -36,22 +36,30 @@ struct Stamp {
 }
 
 impl<T> Fresh<T> {
-    /// A value that comes from files: it is loaded, and again when they change. A
-    /// new state that does not load is logged once.
-    pub(super) fn of_files<E: Display>(
+    /// A value that comes from files: it is loaded, and again when they change, or
+    /// where `passes` says of the last error that it goes by itself. A new state that
+    /// does not load is logged once.
+    pub(super) fn of_files<E: Display + 'static>(
         files: Vec<PathBuf>,
         load: impl Fn() -> Result<T, E> + Send + 'static,
+        passes: fn(&E) -> bool,
     ) -> Result<Fresh<T>, E> {
         // Before the files are read: a change in between is seen the next time.
         let mut seen = stamps(&files);
+        let mut is_waiting = false;
         let first = load()?;
         let newer = move || {
             let stamps = stamps(&files);
-            if stamps == seen {
+            let is_known = stamps == seen;
+            if is_known && !is_waiting {
                 return None;
             }
             seen = stamps;
-            match load() {
+            let loaded = load();
+            let was_waiting = is_known && is_waiting;
+            is_waiting = loaded.as_ref().is_err_and(passes);
+            match loaded {
+                Err(_) if was_waiting && is_waiting => None,
                 Ok(value) => {
                     log::info("certificates-read-again")
                         .field("files", List(&files))

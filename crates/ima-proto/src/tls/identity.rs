@@ -44,14 +44,14 @@ pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The key is not the certificate's, or rustls cannot use one of them.
-    #[error("{} and {} do not make a pair: {}", certificate.display(), key.display(), no_pair(source))]
+    #[error("{} and {} do not make a pair: {}", certificate.display(), key.display(), no_pair(fault))]
     NoPair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What rustls says.
-        source: rustls::Error,
+        /// What rustls says; the message has it in words.
+        fault: rustls::Error,
     },
     /// The certificate does not speak for a host of its block.
     #[error("{} is for {names}, and not for {host}, which its [[identity]] lists", certificate.display())]
@@ -62,6 +62,14 @@ pub enum IdentityError {
         host: Hostpart,
         /// The names that it has.
         names: String,
+    },
+    /// The certificate is not valid now, and there is one that is.
+    #[error("{} is valid from {} to {}, and not now", certificate.display(), dates.0, dates.1)]
+    NotNow {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// From when, and until when.
+        dates: (String, String),
     },
     /// A block without hosts.
     #[error("the [[identity]] with {} lists no hosts", certificate.display())]
@@ -76,16 +84,19 @@ pub enum IdentityError {
         host: Hostpart,
     },
     /// A host that is wanted, in no block.
-    #[error("no [[identity]] for {host}: its hosts must list it")]
+    #[error("{}: no [[identity]] for {host}: its hosts must list it", file.display())]
     Missing {
         /// The host.
         host: Hostpart,
+        /// The configuration.
+        file: PathBuf,
     },
 }
 
 /// All our certificates. The files of each block are read again when they
-/// change, at most once a second; a pair that does not load, or does not match,
-/// is logged, and the one before stays in use, whatever becomes of other blocks.
+/// change, at most once a second; a pair that does not load, or does not match, or is
+/// not valid now where the one before is, is logged, and the one before stays in use,
+/// whatever becomes of other blocks.
 #[derive(Debug)]
 pub struct Identities {
     blocks: Vec<Block>,
@@ -128,9 +139,16 @@ impl Identities {
             let (certificate, key) = (block.certificate.under(dir), block.key.under(dir));
             let files = vec![certificate.clone(), key.clone()];
             let hosts = block.hosts.clone();
-            let load = move || Pair::load(&hosts, &certificate, &key);
+            let current = Mutex::new(None);
+            let load = move || {
+                let pair = Pair::load(&hosts, &certificate, &key)?;
+                pair.replaces(&mut current.lock().unwrap_or_else(PoisonError::into_inner))?;
+                Ok(pair)
+            };
+            // A clock that goes on changes that.
+            let passes = |error: &IdentityError| matches!(error, IdentityError::NotNow { .. });
             identities.blocks.push(Block {
-                pair: adjust(Fresh::of_files(files, load)?),
+                pair: adjust(Fresh::of_files(files, load, passes)?),
                 warned: Mutex::default(),
             });
         }
@@ -156,19 +174,24 @@ impl Identities {
             .collect()
     }
 
-    /// Demands an identity for each of these hosts.
+    /// Demands an identity for each of these hosts, in the configuration that was read
+    /// from `file`.
     ///
     /// # Errors
     /// [`IdentityError::Missing`] with the first host that has none.
     pub fn require<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a Hostpart>,
+        file: &Path,
     ) -> Result<(), IdentityError> {
         match hosts
             .into_iter()
             .find(|host| !self.by_host.contains_key(host))
         {
-            Some(host) => Err(IdentityError::Missing { host: host.clone() }),
+            Some(host) => Err(IdentityError::Missing {
+                host: host.clone(),
+                file: file.to_owned(),
+            }),
             None => Ok(()),
         }
     }
@@ -282,6 +305,24 @@ impl Pair {
             None => Ok(Pair { key, lifetime }),
         }
     }
+
+    /// Takes the place of the one before, unless that alone is valid now.
+    fn replaces(&self, current: &mut Option<Lifetime>) -> Result<(), IdentityError> {
+        let now = now();
+        let is_valid = |lifetime: &Lifetime| lifetime.is_valid(now);
+        match &self.lifetime {
+            Some(new) if !is_valid(new) && current.as_ref().is_some_and(is_valid) => {
+                Err(IdentityError::NotNow {
+                    certificate: new.certificate().to_owned(),
+                    dates: new.dates(),
+                })
+            }
+            new => {
+                current.clone_from(new);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Pair {
@@ -298,15 +339,15 @@ pub(super) fn pair(
 ) -> Result<Arc<CertifiedKey>, IdentityError> {
     CertifiedKey::from_der(chain, pem::private_key(key)?, &super::provider())
         .map(Arc::new)
-        .map_err(|source| IdentityError::NoPair {
+        .map_err(|fault| IdentityError::NoPair {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            source,
+            fault,
         })
 }
 
-fn no_pair(source: &rustls::Error) -> String {
-    match source {
+fn no_pair(fault: &rustls::Error) -> String {
+    match fault {
         rustls::Error::InconsistentKeys(_) => {
             "the key is of another certificate (if both are being replaced, the second is awaited)"
                 .to_owned()

@@ -38,6 +38,21 @@ impl Lifetime {
         })
     }
 
+    /// Whether it is valid now, in seconds since 1970.
+    pub(super) fn is_valid(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
+    /// Its file.
+    pub(super) fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// From when, and until when.
+    pub(super) fn dates(&self) -> (String, String) {
+        (date(self.not_before), date(self.not_after))
+    }
+
     /// None as long as the end is far; `now` in seconds since 1970.
     pub(super) fn nearing(&self, now: i64) -> Option<Nearing> {
         let left = self.not_after.saturating_sub(now);

@@ -1,6 +1,6 @@
 //! `[[identity]]` blocks: what loads, and what happens when files change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -50,12 +50,14 @@ fn a_host_has_its_certificate() {
     assert_ne!(b.cert, c.cert);
     assert!(identities.for_host(&host("d.test")).is_none());
     identities
-        .require([&host("b.test"), &host("c.test")])
+        .require([&host("b.test"), &host("c.test")], Path::new("x.toml"))
         .unwrap();
-    let error = identities.require([&host("d.test")]).unwrap_err();
+    let error = identities
+        .require([&host("d.test")], Path::new("x.toml"))
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no [[identity]] for d.test: its hosts must list it"
+        "x.toml: no [[identity]] for d.test: its hosts must list it"
     );
 }
 
