@@ -41,7 +41,7 @@ fn cannot_take(plan: &Plan, header: &HeaderBlock, open: &mut OpenFolders) -> Has
             return false;
         };
         if place.missing {
-            inbox::log_missing(path, &place.written);
+            inbox::log_missing(path, &place.written, header.digest());
             return true;
         }
         let Some(folder) = inbox::can_take(path, &place.written, header, open) else {

@@ -44,8 +44,9 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Says where an inbox is missing that should be there.
-pub(crate) fn log_missing(path: &Path, recipient: &Address) {
+pub(crate) fn log_missing(path: &Path, recipient: &Address, digest: MessageDigest) {
     log::error("inbox-missing")
+        .field("digest", digest)
         .field("recipient", recipient)
         .field("inbox", path.display())
         .emit();
@@ -59,7 +60,7 @@ pub(crate) fn can_take(
     open: &mut OpenFolders,
 ) -> Option<Arc<Folder>> {
     open.that_can_take(path, header)
-        .inspect_err(|error| log_failure(path, recipient, error))
+        .inspect_err(|error| log_failure(path, recipient, header.digest(), error))
         .ok()
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn deliver_to_all(
             let line = match outcome {
                 // The sender gives it to the one that is there now, too.
                 Ok(_) if inode(target.path) != *before => {
-                    log_moved(target.path, target.recipient);
+                    target.log_moved();
                     cannot_take(target.recipient)
                 }
                 outcome => target.answer(outcome),
@@ -124,15 +125,16 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Says that an inbox was put elsewhere while a message was on its way into it.
-fn log_moved(path: &Path, recipient: &Address) {
-    log::warn("inbox-moved")
-        .field("recipient", recipient)
-        .field("inbox", path.display())
-        .emit();
-}
-
 impl Target<'_> {
+    /// Says that the inbox was put elsewhere while the message was on its way into it.
+    fn log_moved(&self) {
+        log::warn("inbox-moved")
+            .field("digest", self.digest)
+            .field("recipient", self.recipient)
+            .field("inbox", self.path.display())
+            .emit();
+    }
+
     fn answer(&self, outcome: Result<Delivered, MailboxError>) -> HandlerLine {
         match outcome {
             Ok(delivered) => {
@@ -149,7 +151,7 @@ impl Target<'_> {
             // Whoever gave us the message has found it valid, so whatever this is,
             // it is our fault.
             Err(error) => {
-                log_failure(self.path, self.recipient, &error);
+                log_failure(self.path, self.recipient, self.digest, &error);
                 cannot_take(self.recipient)
             }
         }
@@ -162,8 +164,9 @@ pub(crate) fn cannot_take(recipient: &Address) -> HandlerLine {
     deferred(recipient, "the mailbox cannot take it now")
 }
 
-fn log_failure(path: &Path, recipient: &Address, error: &MailboxError) {
+fn log_failure(path: &Path, recipient: &Address, digest: MessageDigest, error: &MailboxError) {
     log::error("not-delivered")
+        .field("digest", digest)
         .field("recipient", recipient)
         .field("inbox", path.display())
         .field("error", report::chain(error))

@@ -62,7 +62,7 @@ impl Plan {
         for recipient in header.recipients() {
             if table.is_ours(recipient.hostpart()) {
                 any = true;
-                planner.add(table, recipient);
+                planner.add(table, recipient, header);
             }
         }
         if !any {
@@ -83,12 +83,13 @@ struct Planner {
 }
 
 impl Planner {
-    fn add(&mut self, table: &RoutingTable, recipient: &Address) {
+    fn add(&mut self, table: &RoutingTable, recipient: &Address, header: &HeaderBlock) {
         let destinations = match table.look_up(recipient) {
             Ok(Some(destinations)) => destinations,
             Ok(None) => return self.plan.unknown.push(recipient.clone()),
             Err(error) => {
                 log::error("look-up-failed")
+                    .field("digest", header.digest())
                     .field("recipient", recipient)
                     .field("error", report::chain(&error))
                     .emit();

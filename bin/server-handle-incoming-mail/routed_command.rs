@@ -58,6 +58,7 @@ impl Commands<'_> {
             Ok(running) => running,
             Err(error) => {
                 log::error("command-not-started")
+                    .field("digest", &self.digest)
                     .field("recipient", address)
                     .field("error", report::chain(error.as_ref()))
                     .emit();
@@ -78,12 +79,21 @@ impl Commands<'_> {
                 },
             }
         };
-        log::info("command-ended")
+        let status = running.status();
+        let event = match (exit, status.and_then(|status| status.code())) {
+            (Exit::Unfinished, Some(2)) => log::warn("command-ended"),
+            (Exit::Unfinished, _) => log::error("command-ended"),
+            (Exit::Done | Exit::Refused | Exit::Drop, _) => log::info("command-ended"),
+        };
+        let event = event
             .field("digest", &self.digest)
             .field("recipient", address)
             .field("command", words.first().map_or("", String::as_str))
-            .field("exit", exit)
-            .emit();
+            .field("exit", exit);
+        match status {
+            Some(status) => event.field("status", status).emit(),
+            None => event.emit(),
+        }
         ledger.ended(exit);
         if !answered && let Some(line) = answer_of(exit, address) {
             ledger.answer_all(&[(index, line)]);

@@ -148,7 +148,10 @@ impl<W: Outlet> Service<'_, W> {
         let mut data = self.message.data();
         let known = to_inboxes(self.plan, inboxes, self.headers, &mut data, self.ledger);
         let known = known.unwrap_or_else(|error| {
-            log::error("message-not-read").field("error", error).emit();
+            log::error("message-not-read")
+                .field("digest", self.headers.digest())
+                .field("error", error)
+                .emit();
             let places = inboxes.iter().filter_map(|index| {
                 let place = self.plan.places.get(*index)?;
                 Some((*index, inbox::cannot_take(&place.destination.address)))
@@ -210,7 +213,7 @@ fn target<'p>(place: &'p Place, headers: &'p Headers<'_>) -> Result<Target<'p>, 
             digest: headers.digest(),
         }),
         Action::Inbox { path, .. } => {
-            inbox::log_missing(path, recipient);
+            inbox::log_missing(path, recipient, headers.digest());
             Err(inbox::cannot_take(recipient))
         }
         Action::Command(_) => Err(inbox::cannot_take(recipient)),

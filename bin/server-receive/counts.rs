@@ -1,7 +1,7 @@
 //! What is counted of messages, for Prometheus.
 
 use ima_program::metrics::{Counter, Metrics, MetricsError, Times};
-use ima_proto::imdp::{DataAnswer, Drop, End, HeadersAnswer, Keyword, Outcome};
+use ima_proto::imdp::{DataAnswer, Drop, End, HeadersAnswer, Keyword, Outcome, ProtocolError};
 
 /// What the names of all that is counted begin with.
 pub const PREFIX: &str = "ememo_receive";
@@ -49,6 +49,8 @@ struct Ended {
     done: Counter,
     stopping: Counter,
     dropped: Counter,
+    /// More messages than one connection may bring: that is no breach of the rules.
+    messages: Counter,
     error: Counter,
     broken: Counter,
 }
@@ -115,6 +117,7 @@ impl Counts {
                 done: ended.with(["done"])?,
                 stopping: ended.with(["stopping"])?,
                 dropped: ended.with(["dropped"])?,
+                messages: ended.with(["max_messages_per_connection"])?,
                 error: ended.with(["error"])?,
                 broken: ended.with(["broken"])?,
             },
@@ -160,6 +163,7 @@ impl Counts {
             End::Done => &self.ended.done,
             End::Stopped => &self.ended.stopping,
             End::Dropped => &self.ended.dropped,
+            End::Error(ProtocolError::Messages(_)) => &self.ended.messages,
             End::Error(_) => &self.ended.error,
             End::Broken(_) => &self.ended.broken,
         };

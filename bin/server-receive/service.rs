@@ -1,6 +1,7 @@
 //! What stands behind one connection: the commands, and the log.
 
 use std::io::{self, Write};
+use std::mem;
 use std::time::Instant;
 
 use ima_message::{HandlerLine, HeaderBlock, Received};
@@ -8,7 +9,7 @@ use ima_program::log;
 use ima_program::spool::SpoolWriter;
 use ima_proto::handlers::{Exchange, now};
 use ima_proto::imdp::{
-    Accepted, DataAnswer, Drop, HeadersAnswer, NotDelivered, Outcome, Say, Service,
+    Accepted, DataAnswer, Drop, HeadersAnswer, NotDelivered, Outcome, Refused, Say, Service,
 };
 use ima_proto::listen::Connection;
 use ima_proto::tls::PeerInfo;
@@ -34,6 +35,8 @@ pub struct Session<'a> {
     header: Option<HeaderBlock>,
     /// The handler that has accepted it, where it is one that stays.
     exchange: Option<Exchange<'a>>,
+    /// Those of its recipients of whom the peer was told that they are not there.
+    unknown: String,
     /// What is written into the log once the answer is out.
     event: Option<log::Entry>,
 }
@@ -71,6 +74,7 @@ impl<'a> Session<'a> {
             received: None,
             header: None,
             exchange: None,
+            unknown: String::new(),
             event: None,
         }
     }
@@ -107,7 +111,8 @@ impl<'a> Session<'a> {
         let Some(received) = self.received(message) else {
             return Ok(clock_is_wrong());
         };
-        let mut counting = Counting::new(self.server, stranger, say);
+        let begin = Instant::now();
+        let mut counting = Counting::new(self.server, self.peer, say);
         let answer = match &self.server.behind {
             Behind::EachOnce(handlers) => match message.header().with_received(&received) {
                 Some(header) => {
@@ -123,7 +128,9 @@ impl<'a> Session<'a> {
                 stream.check(header, &received, deadline, &mut counting)
             }
         };
+        self.server.counts.header_times.add(begin.elapsed());
         self.received = Some(received);
+        self.unknown = counting.unknown;
         if counting.over {
             return Ok(too_many_unknown());
         }
@@ -133,7 +140,7 @@ impl<'a> Session<'a> {
     }
 
     fn hand_over(&mut self, message: &Accepted, data: Store<'a>, say: &mut dyn Say) -> Outcome {
-        let mut counting = Counting::new(self.server, self.peer.names.domain(), say);
+        let mut counting = Counting::new(self.server, self.peer, say);
         let outcome = match (data, &self.server.behind) {
             (Store::Handler(exchange), _) => exchange.deliver(&mut counting),
             (Store::Spool(spool), Behind::EachOnce(handlers)) => match spool.finish() {
@@ -152,7 +159,9 @@ impl<'a> Session<'a> {
             // Who stays has said that it takes the message, or it is not accepted.
             (Store::Spool(_), Behind::Staying(_)) => Ok(DataAnswer::Partial),
         };
-        match (counting.over, outcome) {
+        let Counting { over, unknown, .. } = counting;
+        self.unknown = unknown;
+        match (over, outcome) {
             // Who was not named may be there or not.
             (true, Ok(_)) => Ok(DataAnswer::Partial),
             (_, outcome) => outcome,
@@ -163,7 +172,7 @@ impl<'a> Session<'a> {
         self.server.counts.data(message.header().size(), outcome);
         let answer = outcome.map_or("drop", DataAnswer::as_str);
         let event = self.event("data", message).field("answer", answer);
-        self.log_soon(event);
+        self.log_with_unknown(event);
     }
 
     fn event(&self, event: &'static str, message: &Accepted) -> log::Entry {
@@ -179,6 +188,15 @@ impl<'a> Session<'a> {
     fn log_soon(&mut self, event: log::Entry) {
         self.log_now();
         self.event = Some(event);
+    }
+
+    /// The same, with the recipients who are not there.
+    fn log_with_unknown(&mut self, event: log::Entry) {
+        let unknown = mem::take(&mut self.unknown);
+        self.log_soon(match unknown.is_empty() {
+            true => event,
+            false => event.field("unknown", unknown),
+        });
     }
 
     fn log_now(&mut self) {
@@ -200,29 +218,35 @@ impl<'a> Service for Session<'a> {
 
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop> {
         self.connection.begin();
-        let begin = Instant::now();
         let answer = self.decide(message, say);
         let counts = &self.server.counts;
-        counts.header_times.add(begin.elapsed());
         counts.headers(message.header().as_bytes().len() as u64, answer.as_ref());
         let event = self
             .event("headers", message)
             .field("octets", message.header().size());
-        self.log_soon(match &answer {
+        let event = match &answer {
             Ok(HeadersAnswer::Accept) => event.field("answer", "ACCEPT"),
             Ok(answer) => event.field("answer", answer),
             Err(Drop) => event.field("answer", "drop"),
-        });
+        };
+        self.log_with_unknown(event);
         answer
     }
 
-    fn refused(&mut self, octets: u64, answer: &HeadersAnswer) {
-        self.server.counts.headers(octets, Ok(answer));
-        log::info("refused")
+    fn refused(&mut self, refused: &Refused<'_>) {
+        let octets = refused.block.len() as u64;
+        self.server.counts.headers(octets, Ok(refused.answer));
+        let event = match refused.header {
+            Some(header) => log::info("refused")
+                .field("digest", header.digest())
+                .field("sender", header.return_path()),
+            None => log::info("refused"),
+        };
+        event
             .field("address", self.peer.address)
             .field("host", &self.peer.sni)
             .field("names", &self.peer.names)
-            .field("answer", answer)
+            .field("answer", refused.answer)
             .emit();
     }
 
@@ -286,31 +310,54 @@ struct Counting<'s> {
     say: &'s mut dyn Say,
     strangers: &'s Strangers,
     counts: &'s Counts,
+    peer: &'s PeerInfo,
     stranger: &'s str,
     over: bool,
+    /// Those that were named, with spaces between them, as far as a log line takes them.
+    unknown: String,
 }
 
 impl<'s> Counting<'s> {
-    fn new(server: &'s Receiving, stranger: &'s str, say: &'s mut dyn Say) -> Self {
+    fn new(server: &'s Receiving, peer: &'s PeerInfo, say: &'s mut dyn Say) -> Self {
         Self {
             say,
             strangers: &server.strangers,
             counts: &server.counts,
-            stranger,
+            peer,
+            stranger: peer.names.domain(),
             over: false,
+            unknown: String::new(),
         }
+    }
+
+    fn warn(&self) {
+        log::warn("too-many-unknown-recipients")
+            .field("domain", self.stranger)
+            .field("address", self.peer.address)
+            .field("limit", self.strangers.most())
+            .field(
+                "consequence",
+                "all of its mail is deferred until the hour is over",
+            )
+            .emit();
     }
 
     /// Whether a line is passed on.
     fn passes(&mut self, line: &str) -> bool {
-        if matches!(HandlerLine::parse(line), Some(HandlerLine::NoRecipient(_))) {
+        if let Some(HandlerLine::NoRecipient(address)) = HandlerLine::parse(line) {
             let now = Instant::now();
             self.over |= self.strangers.is_over(self.stranger, now);
             if self.over {
                 return false;
             }
-            self.strangers.count(self.stranger, now);
             self.counts.unknown_recipients.inc();
+            if self.unknown.len() < log::MAX_VALUE {
+                let space = if self.unknown.is_empty() { "" } else { " " };
+                self.unknown.push_str(&format!("{space}{address}"));
+            }
+            if self.strangers.count(self.stranger, now) {
+                self.warn();
+            }
         }
         true
     }

@@ -14,7 +14,15 @@ const DOMAINS: usize = 10_000;
 #[derive(Debug)]
 pub struct Strangers {
     most: usize,
-    drawn: Mutex<HashMap<String, VecDeque<Instant>>>,
+    drawn: Mutex<HashMap<String, Drawn>>,
+}
+
+/// What one domain drew.
+#[derive(Debug, Default)]
+struct Drawn {
+    times: VecDeque<Instant>,
+    /// When it was last said that these are too many.
+    told: Option<Instant>,
 }
 
 impl Strangers {
@@ -26,21 +34,28 @@ impl Strangers {
         }
     }
 
+    /// How many a domain may draw within an hour.
+    pub const fn most(&self) -> usize {
+        self.most
+    }
+
     /// Whether a domain has drawn too many.
     pub fn is_over(&self, domain: &str, now: Instant) -> bool {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(times) = drawn.get_mut(domain) else {
+        let Some(Drawn { times, .. }) = drawn.get_mut(domain) else {
             return false;
         };
         forget(times, now);
         times.len() >= self.most
     }
 
-    /// A domain drew one more.
-    pub fn count(&self, domain: &str, now: Instant) {
+    /// A domain drew one more. True where it has too many by that, which is so once
+    /// within an hour.
+    #[must_use]
+    pub fn count(&self, domain: &str, now: Instant) -> bool {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         if drawn.len() >= DOMAINS {
-            drawn.retain(|_, times| {
+            drawn.retain(|_, Drawn { times, .. }| {
                 forget(times, now);
                 !times.is_empty()
             });
@@ -50,11 +65,17 @@ impl Strangers {
                 drawn.remove(&one);
             }
         }
-        let times = drawn.entry(domain.to_owned()).or_default();
+        let Drawn { times, told } = drawn.entry(domain.to_owned()).or_default();
         times.push_back(now);
         if times.len() > self.most {
             times.pop_front();
         }
+        let is_news = told.is_none_or(|at| now.saturating_duration_since(at) >= SPAN);
+        let tells = times.len() >= self.most && is_news;
+        if tells {
+            *told = Some(now);
+        }
+        tells
     }
 }
 
@@ -68,6 +89,11 @@ fn forget(times: &mut VecDeque<Instant>, now: Instant) {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 mod tests {
     use super::*;
 
@@ -80,10 +106,27 @@ mod tests {
         let start = Instant::now();
         for i in 0..30 {
             assert_eq!(strangers.is_over(a, start), i >= MOST);
-            strangers.count(a, start);
+            assert_eq!(strangers.count(a, start), i == MOST - 1, "{i}");
         }
         assert!(!strangers.is_over(b, start));
         assert!(strangers.is_over(a, start + SPAN - Duration::from_secs(1)));
         assert!(!strangers.is_over(a, start + SPAN));
+    }
+
+    /// However the hours of the twenty overlap.
+    #[test]
+    fn that_they_are_too_many_is_said_once_within_an_hour() {
+        let strangers = Strangers::new(MOST);
+        let start = Instant::now();
+        let mut told = Vec::new();
+        for second in (0..3 * SPAN.as_secs()).step_by(60) {
+            let now = start + Duration::from_secs(second);
+            if !strangers.is_over("a.test", now) && strangers.count("a.test", now) {
+                told.push(second);
+            }
+        }
+        assert_eq!(told.len(), 3, "{told:?}");
+        let apart = told.windows(2).map(|two| two[1] - two[0]);
+        assert!(apart.min().unwrap() >= SPAN.as_secs(), "{told:?}");
     }
 }

@@ -99,7 +99,7 @@ fn run(commands: &Questions<CommandService>) {
     };
     taken_over::report("run what the configuration does not name", stayed);
     let reaped = match commands.ask(&CommandRequest::Reap { number: 1 }, &[]) {
-        Ok((CommandReply::Ended { exit, .. }, _)) => Ok(exit),
+        Ok((CommandReply::Ended { status }, _)) => Ok(status),
         Ok((other, _)) => Err(format!("{other:?}")),
         Err(error) => Err(error.to_string()),
     };

@@ -220,7 +220,7 @@ impl<'o> Dispatch<'o> {
         each(&mut pairs, |(leg, verdict)| match verdict {
             Verdict::Accepts(parts) => {
                 let progress = |octets| bar.inc(octets);
-                leg.deliver(
+                let unsaid = leg.deliver(
                     self.office,
                     message,
                     parts.as_ref(),
@@ -230,6 +230,10 @@ impl<'o> Dispatch<'o> {
                         bar.suspend(|| self.print(line));
                     },
                 );
+                if let Some(text) = unsaid {
+                    let text = format!("{} does not deliver it now: {text}", leg.host);
+                    bar.suspend(|| self.complain(&text));
+                }
             }
             Verdict::Refuses(text) => self.refuse(leg, text),
             Verdict::Defers(seconds, text) => {

@@ -20,6 +20,9 @@ use crate::outgoing::Outgoing;
 use crate::upcoming::Upcoming;
 use crate::way::{Ahead, Connection, Way};
 
+/// What a recipient's line says of a host that answers PARTIAL and not why.
+const NO_REASON: &str = "the host does not say why";
+
 /// A host, its recipients, and how far it is.
 pub struct Leg<'m> {
     /// The recipients' hostpart.
@@ -164,7 +167,8 @@ impl<'m> Leg<'m> {
 
     /// Sends the data, and asks the host about the next message behind them, if
     /// that is for it; `progress` is told of the octets, and `answered` of each
-    /// recipient's line as it is known. Everyone gets exactly one.
+    /// recipient's line as it is known. Everyone gets exactly one. Gives why there are
+    /// some to whom the host does not deliver it now and of whom it says nothing.
     pub fn deliver(
         &mut self,
         office: &Office,
@@ -173,7 +177,7 @@ impl<'m> Leg<'m> {
         upcoming: &Upcoming,
         progress: &dyn Fn(u64),
         answered: &mut dyn FnMut(&HandlerLine),
-    ) {
+    ) -> Option<String> {
         let mut waiting = self.expected.clone();
         let mut last_text = String::new();
         let mut information = |line: &str| match HandlerLine::parse(line) {
@@ -203,6 +207,7 @@ impl<'m> Leg<'m> {
                 .map_err(LegError::from),
         };
         let reason = match &answer {
+            Ok(DataAnswer::Partial) if last_text.is_empty() => NO_REASON.to_owned(),
             Ok(_) => last_text,
             Err(error) => {
                 self.way.break_off();
@@ -223,6 +228,8 @@ impl<'m> Leg<'m> {
                 Ok(DataAnswer::Partial) | Err(_) => deferred(address, None, &reason),
             });
         }
+        let is_deferred = matches!(answer, Ok(DataAnswer::Partial) | Err(_));
+        (is_deferred && !waiting.is_empty()).then_some(reason)
     }
 
     /// Takes an accepted header block back, and asks about the next message.

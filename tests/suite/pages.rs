@@ -1,6 +1,7 @@
 //! The manual pages and the example configurations against the programs.
 
 mod configurations;
+mod events;
 mod examples;
 mod form;
 mod limits;

@@ -88,6 +88,10 @@ impl Protocol for PostOffice {
             End::Done => (event, Exit::Done),
             End::Stopped => (event.field("reason", "stopping"), Exit::Done),
             End::NoLogin => (event.field("reason", "no login"), Exit::Drop),
+            End::Full => (
+                event.field("reason", "too many connections"),
+                Exit::Unfinished,
+            ),
             End::Error(error) => (event.field("reason", error), Exit::Drop),
             End::Fault => (event.field("reason", "a fault here"), Exit::Unfinished),
             End::Broken(error) => (event.field("reason", error), Exit::Unfinished),

@@ -37,7 +37,7 @@ use crate::program::{LocateError, locate};
 pub use lasting::{Lasting, Room};
 use lines::Lines;
 use parent::Own;
-pub use parent::{Ended, Parent, Started};
+pub use parent::{Parent, Started};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 pub use script::ScriptError;
@@ -47,8 +47,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{self, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watched::{CHUNK, Watched};
@@ -278,6 +278,7 @@ pub struct Running {
     deadline: Instant,
     last_tick: Instant,
     exit: Exit,
+    status: Option<ExitStatus>,
     /// Whether what has no LF behind it is no line, however the child ends.
     ends_with_line: bool,
 }
@@ -302,8 +303,22 @@ impl Running {
             deadline: limits.deadline,
             last_tick: Instant::now(),
             exit: Exit::Unfinished,
+            status: None,
             ends_with_line: false,
         }
+    }
+
+    /// The program's file.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// How it ended: the number that it exited with, or the signal. `None` before
+    /// [`Event::Exited`], and where that is lost, or it cannot be killed.
+    #[must_use]
+    pub const fn status(&self) -> Option<ExitStatus> {
+        self.status
     }
 
     /// Waits for what happens next. At the deadline the child is killed, with
@@ -372,9 +387,11 @@ impl Running {
         };
         self.watched.drain(&mut self.lines);
         match parent.reap() {
-            Ok(ended) => {
-                self.exit = ended.exit;
-                self.lines.end(ended.by_itself && !self.ends_with_line);
+            Ok(status) => {
+                self.exit = Exit::from_status(status);
+                self.status = Some(status);
+                let by_itself = status.code().is_some();
+                self.lines.end(by_itself && !self.ends_with_line);
             }
             Err(error) => {
                 log::error("child-status-lost")

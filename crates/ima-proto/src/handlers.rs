@@ -118,6 +118,9 @@ impl Handlers {
             }
         };
         let verdict = last.as_deref().and_then(HeadersAnswer::parse);
+        if exit == Exit::Unfinished && !matches!(verdict, Some(HeadersAnswer::Defer(..))) {
+            self.log_unfinished("check-failed", header, &running);
+        }
         if let (None, Some(line)) = (&verdict, &last) {
             say.line(line);
         }
@@ -177,7 +180,10 @@ impl Handlers {
                 Event::Line(line) => say.line(&line),
                 Event::Exited(Exit::Done) => return Ok(DataAnswer::Ok),
                 Event::Exited(Exit::Refused) => return Ok(DataAnswer::Fail),
-                Event::Exited(Exit::Unfinished) => return Ok(DataAnswer::Partial),
+                Event::Exited(Exit::Unfinished) => {
+                    self.log_unfinished("handler-failed", header, &running);
+                    return Ok(DataAnswer::Partial);
+                }
                 Event::Exited(Exit::Drop) => return Err(Drop),
             }
         }
@@ -200,6 +206,28 @@ impl Handlers {
                 event => return event,
             }
         }
+    }
+
+    /// Says how a command ended that is not done: by 2, which is its right, or as it
+    /// must not.
+    fn log_unfinished(&self, event: &'static str, header: &HeaderBlock, running: &Running) {
+        let status = running.status();
+        let by_rule = i32::from(Exit::Unfinished.code());
+        let entry = match status {
+            Some(status) if status.code() == Some(by_rule) => log::warn(event),
+            _ => log::error(event),
+        };
+        let entry = entry
+            .field("digest", header.digest())
+            .field("command", running.program().display());
+        let entry = match status {
+            Some(status) => entry.field("status", status),
+            None if self.abandoned.load(Ordering::Relaxed) => {
+                entry.field("error", "the server ends")
+            }
+            None => entry.field("error", "how it ended is not known"),
+        };
+        entry.emit();
     }
 
     /// A handler's stdin in the making: the header block, behind which the data are

@@ -7,12 +7,14 @@ mod answer;
 mod command;
 mod end;
 mod receiver;
+mod refusal;
 mod sender;
 
 pub use answer::{DataAnswer, HeadersAnswer, Keyword, PartList, RedirectTo};
 pub use command::{Command, CommandError};
-pub use end::{End, NotDelivered};
-pub use receiver::{Accepted, Drop, Limits, Outcome, Receiver, Say, Service, SpeaksFor};
+pub use end::{End, NotDelivered, ProtocolError};
+pub use receiver::{Accepted, Drop, Limits, Outcome, Receiver, Say, Service};
+pub use refusal::{Refused, SpeaksFor};
 pub use sender::{SendError, Sender, Times};
 
 /// The port, where no other is named.

@@ -397,3 +397,27 @@ fn a_line_is_heard_before_the_others_have_theirs() {
     assert_eq!(rest, ["now", "OK b@b.test"]);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// How a command ended stands in the log, by its number or its signal; and what is not
+/// done is not logged as what is as it should be.
+#[test]
+fn how_a_command_ended_is_logged() {
+    let message = message("to: bob@b.test\n");
+    for (script, level, exit, status) in [
+        ("exit 0", "info", "done", "exit status: 0"),
+        ("exit 1", "info", "refused", "exit status: 1"),
+        ("exit 2", "warn", "unfinished", "exit status: 2"),
+        ("exit 7", "error", "unfinished", "exit status: 7"),
+        ("kill -9 $$", "error", "unfinished", "signal: 9 (SIGKILL)"),
+    ] {
+        let answer = site_with(script).run(&[], &message);
+        let line = answer
+            .stderr
+            .lines()
+            .find(|line| line.contains("event=command-ended"));
+        let line = line.unwrap_or_else(|| panic!("{answer:?}"));
+        assert!(line.contains(&format!(" level={level} ")), "{line}");
+        let says = format!(" exit={exit} status=\"{status}\"");
+        assert!(line.ends_with(&says), "{line}");
+    }
+}

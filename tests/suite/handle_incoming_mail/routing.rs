@@ -1,6 +1,6 @@
 //! Aliases, tags, catch-alls and route files.
 
-use super::site::{Site, message};
+use super::site::{Site, header_of, message};
 
 #[test]
 fn an_exact_entry_then_one_without_the_tag_then_the_catch_all() {
@@ -188,4 +188,33 @@ fn route_files_are_looked_up_beside_the_configuration() {
     site.delivers(&both, 2, &lines)
         .explains("users, at octet 33: a line is an address, one TAB");
     site.run(&["--check"], &both).is(2, &lines[1..]);
+}
+
+/// What is held is found by the digest of the message, whatever holds it.
+#[test]
+fn what_holds_a_message_names_it_by_its_digest() {
+    let site = Site::configured(
+        "hosts = [\"b.test\"]\nroute-files = [\"users\"]\n[routes]\n\
+         \"missing@b.test\" = { inbox = \"mail/missing/inbox\" }\n\
+         \"odd@b.test\" = { inbox = \"mail/odd/inbox\" }\n\
+         \"run@b.test\" = { command = [\"no-such-program\"] }\n",
+    );
+    std::fs::create_dir_all(site.path("mail/odd/inbox")).unwrap();
+    site.write("users", "what is no line of a route file\n");
+    for (name, event) in [
+        ("missing", "inbox-missing"),
+        ("odd", "not-delivered"),
+        ("run", "command-not-started"),
+        ("else", "look-up-failed"),
+    ] {
+        let message = message(&format!("to: {name}@b.test\n"));
+        let block = ima_message::HeaderBlock::parse(header_of(&message)).unwrap();
+        let says = format!(
+            " event={event} digest={} recipient={name}@b.test ",
+            block.digest()
+        );
+        let answer = site.run(&[], &message);
+        assert_eq!(answer.code, Some(2), "{answer:?}");
+        answer.explains(&says);
+    }
 }

@@ -126,4 +126,34 @@ fn too_many_failures_and_too_many_connections_are_counted() {
     assert_eq!(logins("too_many_failures"), 1.0);
     let refused = "ememo_post_office_connections_refused_total{reason=\"max_connections\"}";
     assert_eq!(end.get(refused), 1.0);
+    let ended = |reason: &str| {
+        end.get(&format!(
+            "ememo_post_office_connections_ended_total{{reason=\"{reason}\"}}"
+        ))
+    };
+    // Who was right is not among those who were not.
+    assert_eq!(ended("too_many_connections"), 1.0);
+    assert_eq!(ended("no_login"), 1.0);
+}
+
+/// fetch-mail asks for the folders behind a login, in one round trip.
+#[test]
+fn who_is_wrong_and_asks_on_has_broken_no_rule() {
+    let place = Place::new();
+    let server = place.start(NAME);
+    for (said, reason) in [
+        ("LOGIN bob@b.test PASSWORD 1\nxFOLDERS\n", "no login"),
+        ("FOLDERS\n", "LOGIN comes first"),
+    ] {
+        let mut caller = Caller::dial(server.address, None);
+        caller.send(said.as_bytes());
+        caller.rest();
+        let line = server.log.wait_for(&format!("reason=\"{reason}\""));
+        assert!(line.contains(" event=closed "), "{line}");
+    }
+    let end = place.end(NAME, server);
+    for reason in ["no_login", "error"] {
+        let series = format!("ememo_post_office_connections_ended_total{{reason=\"{reason}\"}}");
+        assert_eq!(end.get(&series), 1.0, "{reason}");
+    }
 }

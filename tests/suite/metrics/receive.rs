@@ -168,6 +168,10 @@ fn failed_handshakes_are_counted_by_the_reason() {
     // More than there can be before they have proved anything.
     let silent: Vec<TcpStream> = (0..257).map(|_| dial()).collect();
     has_failed();
+    let log = server.log.text();
+    let last = log.lines().rfind(|line| line.contains("handshake-failed"));
+    let says = "error=\"it gave way to a newer one: there were too many\" limit=max-handshakes";
+    assert!(last.unwrap().ends_with(says), "{log}");
     let end = place.end(NAME, server);
     drop(silent);
     for (reason, count) in [
@@ -224,6 +228,48 @@ fn who_is_refused_at_the_gate_is_counted_by_the_limit() {
     let stopped = "ememo_receive_connections_ended_total{reason=\"stopping\"}";
     assert_eq!(end.get(stopped), 3.0);
     assert_eq!(end.get("ememo_receive_sessions_open"), 0.0);
+}
+
+/// An honest sender that has many messages breaks no rule, and a handler that is not
+/// asked takes no time.
+#[test]
+fn limits_of_a_connection_and_of_a_domain_are_no_faults() {
+    let place = Place::new();
+    let key = "max-messages-per-connection";
+    place.b.set("server-receive.toml", key, "3");
+    let server = place.start(NAME);
+    let many: Vec<String> = (0..20).map(|i| format!("nobody{i}@b.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut peer = Peer::dial(server.address, &place.a);
+    assert!(peer.headers(&letter(&many, "Hello\n"))[20].starts_with("REJECT recipient "));
+    for _ in 0..2 {
+        let answer = peer.headers(&letter(&["bob@b.test"], "Hello\n"));
+        assert!(answer[0].starts_with("DEFER 3600 "), "{answer:?}");
+    }
+    peer.say("KEYS b.test");
+    assert!(peer.answer()[0].starts_with("ERROR 3 messages are the most"));
+    peer.rest();
+    let line = server.log.wait_for("event=too-many-unknown-recipients");
+    let says = " domain=a.test address=127.0.0.1 limit=20 ";
+    assert!(
+        line.contains(" level=warn ") && line.contains(says),
+        "{line}"
+    );
+    let log = Arc::clone(&server.log);
+    let end = place.end(NAME, server);
+    assert_eq!(log.text().matches("too-many-unknown-recipients").count(), 1);
+    for (series, count) in [
+        ("header_handler_seconds_count", 1.0),
+        ("headers_total{answer=\"DEFER\",keyword=\"\"}", 2.0),
+        (
+            "connections_ended_total{reason=\"max_messages_per_connection\"}",
+            1.0,
+        ),
+        ("connections_ended_total{reason=\"error\"}", 0.0),
+    ] {
+        let counted = end.get(&format!("ememo_receive_{series}"));
+        assert_eq!(counted, count, "{series}: {end:#?}");
+    }
 }
 
 /// Whatever a peer says, the names in the file are those that were there before.

@@ -329,3 +329,58 @@ fn a_command_that_is_not_there_is_told_of_at_the_start() {
     server.log.wait_for("event=listening");
     assert!(!server.log.text().contains("command-not-found"));
 }
+
+/// A command that is not done has its number or its signal in the log, beside the
+/// digest of the message; a no is no fault, and is not there.
+#[test]
+fn how_a_command_failed_is_logged() {
+    let place = Place::with(
+        "eval \"$(cat {dir}/check)\"",
+        "eval \"$(cat {dir}/handler)\"",
+    );
+    let server = place.b.start();
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let digest = digest(&letter);
+    let mut peer = place.dial(&server);
+    for (script, level, status) in [
+        ("exit 2", "warn", "exit status: 2"),
+        ("exit 127", "error", "exit status: 127"),
+        ("kill -9 $$", "error", "signal: 9 (SIGKILL)"),
+    ] {
+        for (event, check, handler) in [
+            ("check-failed", script, "exit 0"),
+            ("handler-failed", "exit 0", script),
+        ] {
+            fs::write(place.file("check"), check).unwrap();
+            fs::write(place.file("handler"), handler).unwrap();
+            if peer.headers(&letter) == ["ACCEPT"] {
+                assert_eq!(peer.data(&letter), ["PARTIAL"]);
+            }
+            let says = format!(
+                "level={level} program=server-receive event={event} digest={digest} \
+                 command=/bin/sh status=\"{status}\""
+            );
+            server.log.wait_for(&says);
+        }
+    }
+    let failed = server.log.text().matches("-failed ").count();
+    for (check, handler, answer) in [
+        (
+            "echo DEFER 60 greylisted; exit 2",
+            "",
+            "DEFER 60 greylisted",
+        ),
+        ("exit 1", "", "REJECT recipient refused"),
+        ("exit 0", "exit 1", "ACCEPT"),
+    ] {
+        fs::write(place.file("check"), check).unwrap();
+        fs::write(place.file("handler"), handler).unwrap();
+        assert_eq!(peer.headers(&letter), [answer]);
+        if answer == "ACCEPT" {
+            assert_eq!(peer.data(&letter), ["FAIL"]);
+        }
+    }
+    peer.close();
+    server.log.wait_for("event=closed");
+    assert_eq!(server.log.text().matches("-failed ").count(), failed);
+}

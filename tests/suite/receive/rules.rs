@@ -201,3 +201,33 @@ fn an_octet_now_and_then_holds_no_connection() {
     }
     assert!(!place.was_taken(&letter));
 }
+
+/// A message that is refused is found by its digest, and in the log stands who sent it and
+/// for whom it was.
+#[test]
+fn what_is_refused_is_logged_with_its_digest() {
+    let place = Place::new();
+    place.set("max-size", "\"1KiB\"");
+    let server = place.b.start();
+    let good = String::from_utf8(letter(&["bob@b.test"], "Hello\n")).unwrap();
+    let forged = good.replace("alice@a.test", "eve@x.test").into_bytes();
+    let large = letter(&["bob@b.test"], &"x".repeat(2000));
+    let nobody = letter(&["nobody@b.test", "Eve@b.test"], "Hello\n");
+    let mut peer = place.dial(&server);
+    for (letter, answer, event, field) in [
+        (&forged, "identity", "refused", " sender=eve@x.test "),
+        (&large, "size", "refused", " sender=alice@a.test "),
+        (
+            &nobody,
+            "recipient",
+            "headers",
+            " unknown=\"nobody@b.test Eve@b.test\"",
+        ),
+    ] {
+        let said = peer.headers(letter).pop().unwrap();
+        assert!(said.starts_with(&format!("REJECT {answer} ")), "{said}");
+        let says = format!(" event={event} digest={} ", super::digest(letter));
+        let line = server.log.wait_for(&says);
+        assert!(line.contains(field), "{line}");
+    }
+}

@@ -234,6 +234,27 @@ fn one_that_breaks_the_rules_is_replaced_and_refuses_nothing_for_good() {
     wait_until("no zombie", || commands(&server) == 1);
 }
 
+/// How it ended stands in the log, by its number or its signal.
+#[test]
+fn one_that_dies_in_the_middle_is_logged_with_its_end() {
+    let place = place("echo ACCEPT", "kill -9 $$");
+    let server = place.b.start();
+    let letter = hello();
+    let mut peer = place.dial(&server);
+    for (headers, data, why) in [
+        ("echo ACCEPT", "kill -9 $$", "signal: 9 (SIGKILL)"),
+        ("exit 7", "", "exit status: 7"),
+    ] {
+        act(&place, headers, data);
+        if peer.headers(&letter) == ["ACCEPT"] {
+            assert_eq!(peer.data(&letter), ["PARTIAL"]);
+        }
+        let says = format!("error=\"it ended in the middle of a message, with {why}\"");
+        let line = server.log.wait_for(&says);
+        assert!(line.contains(" level=error "), "{line}");
+    }
+}
+
 #[test]
 fn one_that_answers_unread_data_is_not_believed() {
     let place = place("echo ACCEPT", "echo OK; sleep 1000");

@@ -76,7 +76,11 @@ fn the_rest_take_the_final_answer() {
         place.answering("b.test", "ACCEPT", answer);
         let sent = place.send(&letter);
         sent.is(exit, &lines);
-        assert_eq!(sent.said, "", "{answer}");
+        let said = match answer.ends_with("PARTIAL") {
+            true => "server-send-mail: b.test does not deliver it now: the host does not say why\n",
+            false => "",
+        };
+        assert_eq!(sent.said, said, "{answer}");
     }
 }
 
@@ -270,4 +274,17 @@ fn a_deferral_is_explained() {
         .send(&letter(&["bob@b.test"], "Hello\n"))
         .is(2, &["DEFER bob@b.test - 60 86400 it closed the connection"])
         .explains("as a server does that has as many as it takes\n");
+}
+
+/// A host that does not say why it has not delivered leaves nobody without a word.
+#[test]
+fn partial_without_a_reason_is_told_as_that() {
+    let place = Place::new();
+    place.answering("b.test", "ACCEPT", "PARTIAL");
+    let sent = place.send(&letter(&["bob@b.test"], "Hello\n"));
+    sent.is(
+        2,
+        &["DEFER bob@b.test - 60 86400 the host does not say why"],
+    );
+    sent.explains("b.test does not deliver it now: the host does not say why");
 }

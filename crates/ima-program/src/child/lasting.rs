@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, PipeWriter, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// A child whose stdin is a pipe that we hold. Dropped before it ended, it is
@@ -97,6 +98,12 @@ impl Lasting {
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.running.id
+    }
+
+    /// How it ended, as [`Running::status`].
+    #[must_use]
+    pub const fn status(&self) -> Option<ExitStatus> {
+        self.running.status()
     }
 
     /// From here on, for what it is asked next: the time at which it is killed,

@@ -4,13 +4,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 
 use super::{Group, left};
-use crate::exit::Exit;
 
 /// The parent of a child, which is this process or, for the network process of a
 /// server, its monitor. To be dropped once the child is reaped or left.
@@ -23,19 +22,10 @@ pub trait Parent: fmt::Debug + Send {
     ///
     /// # Errors
     /// Where how it ended is lost.
-    fn reap(&mut self) -> io::Result<Ended>;
+    fn reap(&mut self) -> io::Result<ExitStatus>;
 
     /// The child cannot be killed: it is reaped when it is gone.
     fn leave(self: Box<Self>);
-}
-
-/// How a child ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// What that means.
-    pub exit: Exit,
-    /// Whether it exited of its own accord, and not by a signal.
-    pub by_itself: bool,
 }
 
 /// A child that runs, and how to reach it.
@@ -76,13 +66,9 @@ impl Parent for Own {
         pidfd_send_signal(&self.pidfd, Signal::KILL).ok();
     }
 
-    fn reap(&mut self) -> io::Result<Ended> {
+    fn reap(&mut self) -> io::Result<ExitStatus> {
         self.kill_group();
-        let status = self.child.wait()?;
-        Ok(Ended {
-            exit: Exit::from_status(status),
-            by_itself: status.code().is_some(),
-        })
+        self.child.wait()
     }
 
     fn leave(self: Box<Self>) {

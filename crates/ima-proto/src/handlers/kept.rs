@@ -16,6 +16,7 @@ use ima_program::{Exit, log};
 
 use super::commands::Commands;
 use super::places::{PATIENCE as FOR_A_PLACE, Place, Places};
+use super::stream::with;
 
 /// So many may rest, and so many are at work before a message waits for one.
 const FEW: usize = 12;
@@ -333,7 +334,7 @@ fn dismiss(mut process: Lasting, time: Duration) {
     process.renew(Instant::now() + time);
     let reason = match process.next(time) {
         Event::Exited(Exit::Done) => return,
-        Event::Exited(exit) => format!("it ended between two messages, as {exit}"),
+        Event::Exited(_) => format!("it ended between two messages{}", with(process.status())),
         Event::Line(_) | Event::Tick => "it spoke before it was asked".to_owned(),
     };
     log::warn("handler-failed")

@@ -6,7 +6,7 @@
 //!                                             pidfd and stdout | NotStarted reason
 //! Stay                                     -> the same, and the pipe to its stdin
 //! Kill number                              -> Done
-//! Reap number                              -> Ended exit by-itself | Lost reason
+//! Reap number                              -> Ended status | Lost reason
 //! Leave number                             -> Done
 //! Spool                                    -> Done, with a file | Lost reason
 //! ```
@@ -21,16 +21,18 @@ use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ima_message::{HeaderBlock, MessageDigest, Received};
-use ima_program::child::{ChildError, Ended, Parent, Started};
+use ima_program::child::{ChildError, Parent, Started};
+use ima_program::log;
 use ima_program::monitor::{Questions, Service};
 use ima_program::readiness::is_readable_within;
 use ima_program::report::chain;
 use ima_program::spool::{Disk, SpoolWriter, Spooled};
-use ima_program::{Exit, log};
 use serde::{Deserialize, Serialize};
 
 use super::commands::{Commands, Each, OwnCommands};
@@ -86,10 +88,8 @@ pub enum CommandReply {
     Done,
     /// It has ended.
     Ended {
-        /// Its exit code, or that which stands for its end.
-        exit: u8,
-        /// Whether it exited of its own accord.
-        by_itself: bool,
+        /// Its status, as wait(2) has it.
+        status: i32,
     },
     /// That cannot be done; the reason, for the log.
     Lost(String),
@@ -243,9 +243,8 @@ impl CommandService {
         let mut child = child.remove();
         drop(children);
         match child.parent.reap() {
-            Ok(Ended { exit, by_itself }) => CommandReply::Ended {
-                exit: exit.code(),
-                by_itself,
+            Ok(status) => CommandReply::Ended {
+                status: status.into_raw(),
             },
             Err(error) => CommandReply::Lost(error.to_string()),
         }
@@ -408,13 +407,10 @@ impl Parent for Remote {
         }
     }
 
-    fn reap(&mut self) -> io::Result<Ended> {
+    fn reap(&mut self) -> io::Result<ExitStatus> {
         let number = self.number;
         match self.ask(&CommandRequest::Reap { number })? {
-            CommandReply::Ended { exit, by_itself } => Ok(Ended {
-                exit: Exit::from_code(exit.into()),
-                by_itself,
-            }),
+            CommandReply::Ended { status } => Ok(ExitStatus::from_raw(status)),
             CommandReply::Lost(reason) => Err(io::Error::other(reason)),
             other => Err(io::Error::other(format!("{other:?}"))),
         }

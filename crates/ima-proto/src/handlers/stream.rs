@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::mem;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,8 +43,12 @@ pub struct Stream {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     /// It ended; `said` is whether it had begun to answer.
-    #[error("it ended in the middle of a message, as {exit}")]
-    Ended { exit: Exit, said: bool },
+    #[error("it ended in the middle of a message{}", with(*.status))]
+    Ended {
+        exit: Exit,
+        status: Option<ExitStatus>,
+        said: bool,
+    },
     #[error("it answered before it had read what it was given")]
     Early,
     #[error("this is no answer: {0:?}")]
@@ -129,6 +134,7 @@ impl Stream {
                 Err(Fault::Ended {
                     exit: Exit::Done,
                     said: false,
+                    ..
                 }) if was_kept => {
                     drop(talk);
                     taken = self.kept.start();
@@ -256,7 +262,11 @@ impl Talk<'_> {
     /// Why it takes no octets, or whether it has spoken before it was to.
     fn why(&mut self) -> Fault {
         match self.attendant.process.next(TICK) {
-            Event::Exited(exit) => Fault::Ended { exit, said: false },
+            Event::Exited(exit) => Fault::Ended {
+                exit,
+                status: self.attendant.process.status(),
+                said: false,
+            },
             Event::Line(_) => Fault::Early,
             Event::Tick => Fault::Deaf,
         }
@@ -299,7 +309,10 @@ impl Talk<'_> {
                     last = Instant::now();
                 }
                 Event::Tick => {}
-                Event::Exited(exit) => return Err(Fault::Ended { exit, said }),
+                Event::Exited(exit) => {
+                    let status = process.status();
+                    return Err(Fault::Ended { exit, status, said });
+                }
             }
         }
     }
@@ -366,6 +379,11 @@ impl Talk<'_> {
             .field("error", fault)
             .emit();
     }
+}
+
+/// How one ended, in a sentence.
+pub(super) fn with(status: Option<ExitStatus>) -> String {
+    status.map_or_else(String::new, |status| format!(", with {status}"))
 }
 
 /// Hears nothing.

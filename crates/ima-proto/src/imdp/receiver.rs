@@ -9,21 +9,9 @@ use ima_message::{Author, DataVerifier, HeaderBlock, Hostpart};
 use super::answer::{DataAnswer, HeadersAnswer, Keyword};
 use super::command::Command;
 use super::end::{End, NotDelivered, ProtocolError};
+use super::refusal::{Refused, SpeaksFor, refusal};
 use super::{INFORMATION, message_time};
 use crate::framing::{BlockError, Channel, Wire, WireError};
-use crate::tls::VerifiedNames;
-
-/// Whom a peer may act for.
-pub trait SpeaksFor {
-    /// Whether it has proved to be this host.
-    fn speaks_for(&self, host: &Hostpart) -> bool;
-}
-
-impl SpeaksFor for VerifiedNames {
-    fn speaks_for(&self, host: &Hostpart) -> bool {
-        VerifiedNames::speaks_for(self, host)
-    }
-}
 
 /// What a receiver allows a sender.
 #[derive(Clone, Copy, Debug)]
@@ -128,10 +116,9 @@ pub trait Service {
     /// [`Drop`]: close at once.
     fn check(&mut self, message: &Accepted, say: &mut dyn Say) -> Result<HeadersAnswer, Drop>;
 
-    /// Is told of a header block, of so many octets, that was refused before it
-    /// was asked: it breaks the format, or the peer has not proved to be its
-    /// return path.
-    fn refused(&mut self, _octets: u64, _answer: &HeadersAnswer) {}
+    /// Is told of a header block that was refused before it was asked: it breaks the
+    /// format, or the peer has not proved to be its return path.
+    fn refused(&mut self, _refused: &Refused<'_>) {}
 
     /// Where the data of an accepted message go.
     ///
@@ -294,9 +281,14 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
             .read_block(octets, limits.header_block, limits.idle)?;
         let message = match self.examine(&block, started) {
             Ok(message) => message,
-            Err(refusal) => {
-                self.service.refused(octets, &refusal);
-                self.answer(&refusal.to_string())?;
+            Err((answer, header)) => {
+                self.service.refused(&Refused {
+                    block: &block,
+                    header: header.as_deref(),
+                    answer: &answer,
+                });
+                drop((block, header));
+                self.answer(&answer.to_string())?;
                 return Ok(Continue(()));
             }
         };
@@ -329,46 +321,30 @@ impl<'a, C: Channel, P: SpeaksFor, S: Service> Receiver<'a, C, P, S> {
         Ok(Continue(()))
     }
 
-    /// Form, identity, signature and size of a header block.
-    fn examine(&self, block: &[u8], started: Instant) -> Result<Accepted, HeadersAnswer> {
+    /// Form, identity, signature and size of a header block: the message, or what to
+    /// answer and, where it keeps to the form, what it says.
+    fn examine(
+        &self,
+        block: &[u8],
+        started: Instant,
+    ) -> Result<Accepted, (HeadersAnswer, Option<Box<HeaderBlock>>)> {
         let header = HeaderBlock::parse(block).map_err(|error| {
             let keyword = if error.is_signature() {
                 Keyword::Signature
             } else {
                 Keyword::Format
             };
-            HeadersAnswer::Reject(keyword, error.to_string().into())
+            let answer = HeadersAnswer::Reject(keyword, error.to_string().into());
+            (answer, None)
         })?;
-        if header.received().is_some() {
-            let text = "a message that was received already is not passed on by IMDP; remove its received field";
-            return Err(HeadersAnswer::Reject(Keyword::Format, text.into()));
+        match refusal(&header, self.peer, self.limits.data) {
+            Some(answer) => Err((answer, Some(Box::new(header)))),
+            None => Ok(Accepted {
+                deadline: started + message_time(self.limits.message, header.size()),
+                header,
+                author: Author::Host,
+            }),
         }
-        let host = header.return_path().hostpart();
-        if !self.peer.speaks_for(host) {
-            let text = format!("your certificate does not speak for {host}");
-            return Err(HeadersAnswer::Reject(Keyword::Identity, text.into()));
-        }
-        let limit = self.limits.data;
-        if header.size() > limit {
-            let text = format!(
-                "{limit} octets are the most, and the message has {}",
-                header.size()
-            );
-            return Err(HeadersAnswer::Reject(Keyword::Size, text.into()));
-        }
-        let from = header.from().address().hostpart();
-        if header.mailers().any(|mailer| mailer.hostpart() != from) {
-            let text = format!(
-                "the author's signature cannot be checked here yet: {from} did not send this itself"
-            );
-            return Err(HeadersAnswer::Defer(3600, text.into()));
-        }
-        let deadline = started + message_time(self.limits.message, header.size());
-        Ok(Accepted {
-            header,
-            author: Author::Host,
-            deadline,
-        })
     }
 
     /// The data of an accepted message, verified and kept.

@@ -61,8 +61,11 @@ pub enum End {
     Done,
     /// [`Office::goes_on`] said no.
     Stopped,
-    /// Too many logins failed, none came in time, or the client is to come later.
+    /// Too many logins failed, none came in time, a command came behind one that had
+    /// failed, or the client is to come later.
     NoLogin,
+    /// The login was right, and there are too many connections.
+    Full,
     /// The client broke the rules.
     Error(Box<str>),
     /// A fault on our side.
@@ -90,6 +93,8 @@ enum Stop {
     /// Octets that belong to a command did not come in time.
     Late,
     Later(Busy),
+    /// A login failed, and no other came before a command that needs one.
+    NotIn,
     Fault,
 }
 
@@ -167,7 +172,7 @@ impl<C: Channel, O: Office> Session<C, O> {
             Command::Done => Err(Stop::End(End::Done)),
             Command::LoginByPassword { address, octets } => self.password(&address, octets),
             Command::LoginByCertificate { address } => self.certificate(&address),
-            _ if self.mailbox.is_none() => Err(Stop::Error("LOGIN comes first".into())),
+            _ if self.mailbox.is_none() => Err(self.without_login()),
             Command::Folders => self.folders(),
             Command::Sync {
                 folder,
@@ -193,6 +198,15 @@ impl<C: Channel, O: Office> Session<C, O> {
             Command::Create { folder } => self.create(folder.as_ref()),
             Command::Remove { folder } => self.remove(folder.as_ref()),
             Command::Watch { folders } => self.watch(folders),
+        }
+    }
+
+    /// A command came that needs a login. Behind one that failed it may have come
+    /// before the client knew of that: then it broke no rule.
+    fn without_login(&self) -> Stop {
+        match self.failed {
+            0 => Stop::Error("LOGIN comes first".into()),
+            _ => Stop::NotIn,
         }
     }
 
@@ -240,7 +254,9 @@ fn farewell<C: Channel>(mut wire: Wire<C>, stop: Stop, is_in: bool) -> End {
         }
         Stop::End(end) => return end,
         Stop::Error(text) => (End::Error(text.as_str().into()), Some(text)),
+        Stop::Later(busy @ Busy::Connections) => (End::Full, Some(busy.to_string())),
         Stop::Later(busy) => (End::NoLogin, Some(busy.to_string())),
+        Stop::NotIn => (End::NoLogin, Some("LOGIN comes first".to_owned())),
         Stop::Fault => {
             let text = "a fault here; try again later".to_owned();
             (End::Fault, Some(text))

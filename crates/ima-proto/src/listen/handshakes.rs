@@ -84,6 +84,12 @@ impl Open {
 }
 
 impl Handshake {
+    /// Whether it was shut down for another.
+    pub fn gave_way(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        !open.sockets.contains_key(&self.number)
+    }
+
     /// How many others were shut down for it.
     pub fn drove_out(&self) -> usize {
         self.drove_out

@@ -111,7 +111,8 @@ impl<P: Protocol> Server<P> {
             server.counts.gave_way(handshake.drove_out());
             let this = Arc::clone(&server);
             spawn_for(&server.counts, address, move || {
-                let Some(shaken) = this.shake_hands(&socket, address, open) else {
+                let Some(shaken) = this.shake_hands(&socket, address, Some(&handshake), open)
+                else {
                     return;
                 };
                 let counts = Arc::clone(&this.counts);
@@ -139,7 +140,7 @@ impl<P: Protocol> Server<P> {
             log::warn("no-thread").field("error", error).emit();
         }
         let socket = Arc::new(socket);
-        match server.shake_hands(&socket, address, open) {
+        match server.shake_hands(&socket, address, None, open) {
             Some(shaken) => server.serve(socket, address, None, shaken),
             None => Exit::Drop,
         }
@@ -164,6 +165,7 @@ impl<P: Protocol> Server<P> {
         &self,
         socket: &Arc<TcpStream>,
         address: SocketAddr,
+        handshake: Option<&Handshake>,
         open: Present,
     ) -> Option<Shaken<P::Peer>> {
         let begin = Instant::now();
@@ -174,10 +176,15 @@ impl<P: Protocol> Server<P> {
             Err(error) => {
                 // Before anybody hears of it.
                 drop(open);
-                log::warn("handshake-failed")
-                    .field("address", address.ip())
-                    .field("error", chain(&error))
-                    .emit();
+                let event = log::warn("handshake-failed").field("address", address.ip());
+                let event = match handshake.is_some_and(Handshake::gave_way) {
+                    // What the socket says of that is our doing, not the peer's.
+                    true => event
+                        .field("error", "it gave way to a newer one: there were too many")
+                        .field("limit", "max-handshakes"),
+                    false => event.field("error", chain(&error)),
+                };
+                event.emit();
                 None
             }
         }
