@@ -88,9 +88,17 @@ impl Taken {
             ..Given::default()
         };
         for name in mailbox.names()? {
-            // Removed a moment ago.
-            let Some(folder) = mailbox.folder(&name)? else {
-                continue;
+            let folder = match mailbox.folder(&name) {
+                Ok(Some(folder)) => folder,
+                // Removed a moment ago.
+                Ok(None) => continue,
+                Err(fault) => {
+                    // It was said before that a folder cannot be read.
+                    if !self.seen.get(&name).is_some_and(|seen| seen.is_unread) {
+                        given.faults.push(fault.into());
+                    }
+                    continue;
+                }
             };
             let path = self.root.join(name.as_str());
             let mut seen = self.seen.remove(&name).unwrap_or_default();

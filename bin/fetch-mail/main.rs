@@ -29,6 +29,8 @@ mod shelter;
 mod signals;
 mod state;
 mod stream;
+#[cfg(debug_assertions)]
+mod taken_over;
 mod tally;
 mod there;
 mod touch;
@@ -93,6 +95,8 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     if !is_there {
         shelter::enter(args, &account)?;
     }
+    #[cfg(debug_assertions)]
+    taken_over::play(&args.directory);
     let exit = match args.headers_only {
         true => headers::list(&mut session, &mut mirror)?,
         false => fetch::fetch(&mut session, &mut mirror, &mut Spoken::default())?,

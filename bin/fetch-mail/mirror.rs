@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use ima_mailbox::{Folder, Mailbox, MailboxError};
+use ima_mailbox::{Folder, Mailbox, MailboxError, PATIENCE};
 use ima_message::{Address, FolderName, MessageDigest, Part};
 
 use crate::desk::{self, Desk};
@@ -71,6 +71,7 @@ impl Mirror {
             Err(MailboxError::NoMailbox(path)) => Mailbox::create(&path)?,
             opened => opened?,
         };
+        let mailbox = mailbox.waiting_at_most(PATIENCE);
         let names = mailbox.names()?;
         refuse_others(&path, &names)?;
         let mut desk = Desk::open(&path)?;
@@ -137,7 +138,8 @@ impl Mirror {
             return Ok(Some(file));
         }
         for name in &self.names {
-            if let Some(folder) = self.mailbox.folder(name)?
+            // A damaged one has none.
+            if let Ok(Some(folder)) = self.mailbox.folder(name)
                 && let Some(file) = whole(&folder, part)?
             {
                 return Ok(Some(file));
@@ -161,21 +163,25 @@ fn whole(folder: &Folder, part: &Part) -> Result<Option<File>, Failure> {
 /// A directory that holds something else was named by mistake.
 fn refuse_others(path: &Path, names: &[FolderName]) -> Result<(), Failure> {
     let read = Failure::io("read", path);
-    let entries: Result<Vec<OsString>, _> = fs::read_dir(path).and_then(|dir| {
-        dir.map(|entry| entry.map(|entry| entry.file_name()))
-            .collect()
+    let entries: Result<Vec<(OsString, bool)>, _> = fs::read_dir(path).and_then(|dir| {
+        dir.map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_name(), entry.file_type()?.is_dir()))
+        })
+        .collect()
     });
     let entries = entries.map_err(read)?;
-    if entries.iter().any(|name| name == desk::NAME) {
+    if entries.iter().any(|(name, _)| name == desk::NAME) {
         return Ok(());
     }
-    let belongs = |name: &OsString| {
+    let belongs = |name: &OsString, is_directory: bool| {
         OTHERS.iter().any(|other| name == other)
-            || names.iter().any(|folder| name == folder.as_str())
+            || is_directory && names.iter().any(|folder| name == folder.as_str())
     };
-    match entries.iter().find(|name| !belongs(name)) {
+    let mut others = entries.iter().filter(|(name, is)| !belongs(name, *is));
+    match others.next() {
         None => Ok(()),
-        Some(other) => Err(Failure::NoMailbox {
+        Some((other, _)) => Err(Failure::NoMailbox {
             dir: PathBuf::from(path),
             holds: other.to_string_lossy().into_owned(),
         }),

@@ -65,8 +65,15 @@ impl Run<'_> {
                 ));
                 continue;
             }
-            let is_known = self.mirror.state.place(&status.name).is_some()
-                && self.mirror.mailbox.folder(&status.name)?.is_some();
+            let found = match self.mirror.mailbox.folder(&status.name) {
+                Ok(found) => found,
+                Err(fault) => {
+                    self.is_partly_read = true;
+                    self.tally.spoiled(&status.name, &fault);
+                    continue;
+                }
+            };
+            let is_known = self.mirror.state.place(&status.name).is_some() && found.is_some();
             let folder = self.mirror.folder(&status.name)?;
             pairs.push(Pair {
                 folder,
@@ -102,21 +109,21 @@ impl Run<'_> {
             if is_drained {
                 continue;
             }
-            if was_there && name.as_str() != INBOX {
-                let empty = match self.mirror.mailbox.folder(name)? {
-                    Some(folder) => folder.status().map(|status| status.messages == 0),
-                    None => continue,
-                };
-                match empty {
-                    Ok(true) => {
-                        self.mirror.remove_folder(name)?;
-                        continue;
-                    }
-                    Ok(false) => {}
-                    Err(fault) => {
-                        self.tally.spoiled(name, &fault);
-                        continue;
-                    }
+            let status = match self.mirror.mailbox.folder(name) {
+                Ok(Some(folder)) => folder.status(),
+                Ok(None) => continue,
+                Err(fault) => Err(fault),
+            };
+            match status {
+                Ok(status) if status.messages == 0 && was_there && name.as_str() != INBOX => {
+                    self.mirror.remove_folder(name)?;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(fault) => {
+                    self.is_partly_read = true;
+                    self.tally.spoiled(name, &fault);
+                    continue;
                 }
             }
             if self.scope.sends() {
@@ -158,7 +165,7 @@ impl Run<'_> {
                 && name.as_str() != INBOX
                 && self.scope.holds(name)
                 && place.is_some_and(|place| place.server.is_some())
-                && self.mirror.mailbox.folder(name)?.is_none()
+                && matches!(self.mirror.mailbox.folder(name), Ok(None))
             {
                 remove.push(name);
                 self.session.client.ask_remove(name)?;

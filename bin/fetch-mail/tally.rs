@@ -115,6 +115,11 @@ impl Tally {
     /// Nothing can be stored in a folder here.
     pub fn spoiled(&mut self, folder: &FolderName, fault: &MailboxError) {
         let why = chain(fault);
+        if let MailboxError::Locked { .. } = fault {
+            return self.miss(format!(
+                "{folder}: nothing is fetched into this folder: {why}"
+            ));
+        }
         self.miss(format!(
             "{folder}: nothing is fetched into this folder: {why}: `ima-mailbox check` says more, and a folder that is moved out of the mailbox is fetched anew"
         ));

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ima_mailbox::{Folder, Mailbox, MailboxError, Message, StoredMessage, can_sync_whole};
+use ima_mailbox::{Folder, MailboxError, Message, StoredMessage, can_sync_whole};
 use ima_message::{MessageDigest, Part};
 use ima_mime::maildir::{self, Maildir, Place};
 use ima_mime::mbox;
@@ -14,6 +14,7 @@ use ima_program::{exit::Exit, report};
 
 use crate::PROGRAM;
 use crate::failure::Failure;
+use crate::folders::{self, Found};
 use crate::progress::Progress;
 
 /// Mails of a Maildir that get their names together.
@@ -21,9 +22,7 @@ const TOGETHER: usize = 1000;
 
 /// A folder that is exported.
 struct Source {
-    /// Its name, where a whole mailbox is exported.
-    name: Option<String>,
-    path: PathBuf,
+    found: Found,
     folder: Folder,
 }
 
@@ -33,11 +32,11 @@ pub(crate) fn export(
     maildir: Option<&Path>,
     mbox: Option<&Path>,
 ) -> Result<Exit, Failure> {
-    let sources = sources(dir)?;
     let mut work = Work {
         progress: Progress::new("messages exported"),
         exit: Exit::Done,
     };
+    let sources = work.sources(dir)?;
     match (maildir, mbox) {
         (Some(out), _) => work.write_maildir(out, &sources)?,
         (None, Some(file)) if file == Path::new("-") => {
@@ -53,42 +52,6 @@ fn stdout() -> BufWriter<io::StdoutLock<'static>> {
     BufWriter::with_capacity(64 << 10, io::stdout().lock())
 }
 
-/// A directory that holds a journal is a folder.
-fn sources(dir: &Path) -> Result<Vec<Source>, Failure> {
-    if fs::symlink_metadata(dir.join("journal")).is_ok() {
-        return Ok(vec![Source {
-            name: None,
-            path: dir.to_owned(),
-            folder: Folder::open(dir)?,
-        }]);
-    }
-    let mailbox = Mailbox::open(dir)?;
-    let names = mailbox.names()?;
-    if names.is_empty() {
-        return Err(MailboxError::NoFolder(dir.to_owned()).into());
-    }
-    let mut sources = Vec::new();
-    for name in names {
-        // Removed a moment ago.
-        let Some(folder) = mailbox.folder(&name)? else {
-            continue;
-        };
-        sources.push(Source {
-            path: dir.join(name.as_str()),
-            name: Some(name.to_string()),
-            folder,
-        });
-    }
-    Ok(sources)
-}
-
-/// The messages of a folder, oldest first.
-fn messages(folder: &Folder) -> Result<Vec<(MessageDigest, Message)>, Failure> {
-    let mut live: Vec<_> = folder.live(None)?.unwrap_or_default().into_iter().collect();
-    live.sort_by_key(|(_, message)| message.time.unix_seconds());
-    Ok(live)
-}
-
 /// What is under way.
 struct Work {
     progress: Progress,
@@ -96,6 +59,42 @@ struct Work {
 }
 
 impl Work {
+    /// The folders that can be opened.
+    fn sources(&mut self, dir: &Path) -> Result<Vec<Source>, Failure> {
+        let mut sources = Vec::new();
+        for found in folders::find(dir)? {
+            match Folder::open(&found.path) {
+                Ok(folder) => sources.push(Source { found, folder }),
+                Err(error) => self.undone(&found, error)?,
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The messages of a folder, oldest first. One that cannot be read is named, `None`,
+    /// and the others go on.
+    fn messages(
+        &mut self,
+        source: &Source,
+    ) -> Result<Option<Vec<(MessageDigest, Message)>>, Failure> {
+        let live = match source.folder.live(None) {
+            Ok(live) => live.unwrap_or_default(),
+            Err(error) => return self.undone(&source.found, error).map(|()| None),
+        };
+        let mut live: Vec<_> = live.into_iter().collect();
+        live.sort_by_key(|(_, message)| message.time.unix_seconds());
+        Ok(Some(live))
+    }
+
+    fn undone(&mut self, found: &Found, error: MailboxError) -> Result<(), Failure> {
+        if let Some(failure) = found.undone(error)? {
+            self.progress.clear();
+            report::report(PROGRAM, &failure);
+            self.exit = Exit::Unfinished;
+        }
+        Ok(())
+    }
+
     /// Opens a message. One that is damaged is named, and the others go on.
     fn open<'a>(&mut self, source: &'a Source, digest: MessageDigest) -> Option<StoredMessage<'a>> {
         match source.folder.stored(digest) {
@@ -109,7 +108,7 @@ impl Work {
 
     fn damaged(&mut self, of: &Source, digest: MessageDigest, source: io::Error) {
         self.progress.clear();
-        let folder = of.path.clone();
+        let folder = of.found.path.clone();
         let failure = Failure::Damaged {
             digest,
             folder,
@@ -122,7 +121,7 @@ impl Work {
     /// Messages one behind the other, each as it is.
     fn write_stream(&mut self, sources: &[Source], out: &mut impl Write) -> Result<(), Failure> {
         for source in sources {
-            for (digest, _) in messages(&source.folder)? {
+            for (digest, _) in self.messages(source)?.unwrap_or_default() {
                 if let Some(stored) = self.open(source, digest) {
                     io::copy(&mut stored.whole(), out).map_err(Failure::Stdout)?;
                     self.progress.step();
@@ -160,7 +159,7 @@ impl Work {
         wrong: &impl Fn(io::Error) -> Failure,
     ) -> Result<(), Failure> {
         for source in sources {
-            for (digest, message) in messages(&source.folder)? {
+            for (digest, message) in self.messages(source)?.unwrap_or_default() {
                 let Some(stored) = self.open(source, digest) else {
                     continue;
                 };
@@ -180,11 +179,14 @@ impl Work {
     }
 
     fn write_maildir(&mut self, out: &Path, sources: &[Source]) -> Result<(), Failure> {
-        if sources.iter().any(|source| source.name.is_some()) {
+        if sources.iter().any(|source| source.found.name.is_some()) {
             make(out)?;
         }
         for source in sources {
-            let path = match &source.name {
+            let Some(messages) = self.messages(source)? else {
+                continue;
+            };
+            let path = match &source.found.name {
                 Some(name) => out.join(name),
                 None => out.to_owned(),
             };
@@ -194,7 +196,7 @@ impl Work {
                 .iter()
                 .filter_map(|mail| maildir::digest_of(&mail.name))
                 .collect();
-            for (digest, message) in messages(&source.folder)? {
+            for (digest, message) in messages {
                 if there.contains(&digest) {
                     continue;
                 }

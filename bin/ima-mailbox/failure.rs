@@ -15,6 +15,16 @@ pub(crate) enum Failure {
     /// The mailbox.
     #[error(transparent)]
     Mailbox(#[from] MailboxError),
+    /// A folder.
+    #[error(
+        "{} is left out: `ima-mailbox check` says what is wrong with it, and `ima-mailbox repair` mends what can be mended", .folder.display()
+    )]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: MailboxError,
+    },
     /// A Maildir.
     #[error(transparent)]
     Maildir(#[from] MaildirError),

@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod export;
 mod failure;
+mod folders;
 mod import;
 mod list;
 mod maintain;

@@ -1,57 +1,57 @@
 //! `ima-mailbox compact` and `repair`.
 
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ima_mailbox::Folder;
 use ima_mailbox::repair::{self, Tokens};
-use ima_mailbox::{Folder, Mailbox, MailboxError};
-use ima_program::{escape::visible, exit::Exit};
+use ima_program::{escape::visible, exit::Exit, report};
 
+use crate::PROGRAM;
 use crate::failure::Failure;
+use crate::folders;
 use crate::progress::Progress;
 
-/// Compacts a folder, or all folders of a mailbox.
+/// Compacts a folder, or all folders of a mailbox. One with which that cannot be done is
+/// named, and the others are compacted.
 pub(crate) fn compact(dir: &Path) -> Result<Exit, Failure> {
     let mut progress = Progress::new("folders compacted");
-    for path in folders(dir)? {
-        match Folder::open(&path).and_then(|folder| folder.compact()) {
+    let mut exit = Exit::Done;
+    for found in folders::find(dir)? {
+        match Folder::open(&found.path).and_then(|folder| folder.compact()) {
             Ok(_) => progress.step(),
-            // Removed a moment ago.
-            Err(MailboxError::NoFolder(_)) if path != dir => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if let Some(failure) = found.undone(error)? {
+                    progress.clear();
+                    report::report(PROGRAM, &failure);
+                    exit = Exit::Unfinished;
+                }
+            }
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// A directory that holds a journal is a folder.
-fn folders(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if fs::symlink_metadata(dir.join("journal")).is_ok() {
-        return Ok(vec![dir.to_owned()]);
-    }
-    let names = Mailbox::open(dir)?.names()?;
-    if names.is_empty() {
-        return Err(MailboxError::NoFolder(dir.to_owned()).into());
-    }
-    Ok(names.iter().map(|name| dir.join(name.as_str())).collect())
-}
-
-/// Repairs a folder, or a mailbox, and prints what was done.
+/// Repairs a folder, or a mailbox, and prints what was done. What cannot be repaired is
+/// named.
 pub(crate) fn repair(dir: &Path, new_generation: bool) -> Result<Exit, Failure> {
     let tokens = match new_generation {
         true => Tokens::Void,
         false => Tokens::Kept,
     };
-    let mut printed = Ok(());
+    let (mut printed, mut exit) = (Ok(()), Exit::Done);
     let repaired = repair::directory(dir, tokens, &mut |mended| {
         if printed.is_ok() {
             printed = print(&mended.to_string());
         }
     });
     printed.map_err(Failure::Stdout)?;
-    repaired?;
-    Ok(Exit::Done)
+    let left = repaired?;
+    for (folder, source) in left {
+        report::report(PROGRAM, &Failure::Folder { folder, source });
+        exit = Exit::Unfinished;
+    }
+    Ok(exit)
 }
 
 fn print(line: &str) -> io::Result<()> {

@@ -2,8 +2,8 @@
 //!
 //! The tests that mount file systems or trace programs run where
 //! EMEMO_EXTERNAL=1, and then a missing program is a failure that names its
-//! package. Where this machine does not allow them to mount anything they say
-//! `NOT RUN:` and why. `mutants` runs where EMEMO_MUTANTS names a folder with
+//! package, and where this machine does not allow them to mount anything they fail
+//! and say what is missing. `mutants` runs where EMEMO_MUTANTS names a folder with
 //! programs that were built with `--cfg ememo_mutants`.
 //!
 //! For long runs: EMEMO_KILLS programs are killed, the power is cut EMEMO_CUTS

@@ -1,6 +1,7 @@
 //! fetch-mail, as its users and its servers meet it.
 
 mod both_ways;
+mod confined;
 mod cuts;
 mod documents;
 mod first;

@@ -1,5 +1,6 @@
 //! ima-mailbox(1): what is in a folder is changed, goes out and comes back.
 
+mod damage;
 mod formats;
 mod mail;
 

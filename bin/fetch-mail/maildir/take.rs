@@ -198,8 +198,8 @@ fn move_and_copy(
 /// Copies a message from any folder that has it; one that none has is left alone.
 fn copy(mailbox: &Mailbox, digest: MessageDigest, to: &FolderName) -> Result<(), Fault> {
     for from in mailbox.names()? {
-        let is_there = match mailbox.folder(&from)? {
-            Some(folder) if from != *to => folder.message(digest)?.is_some(),
+        let is_there = match mailbox.folder(&from) {
+            Ok(Some(folder)) if from != *to => folder.message(digest)?.is_some(),
             _ => false,
         };
         if is_there {

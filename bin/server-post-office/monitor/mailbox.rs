@@ -108,7 +108,7 @@ impl Mailbox {
     /// of its life.
     pub fn open(user: &User, office: &Office) -> Result<Self, OpenError> {
         let path = user.mailbox();
-        let mailbox = ima_mailbox::Mailbox::open(path)?;
+        let mailbox = ima_mailbox::Mailbox::open(path)?.waiting_at_most(ima_mailbox::PATIENCE);
         let status = fstat(&mailbox).map_err(|source| OpenError::Look {
             path: path.to_owned(),
             source,
@@ -218,6 +218,7 @@ impl Mailbox {
                 // Removed a moment ago.
                 Err(MailboxError::NoFolder(_)) => {}
                 // The next time it is there again: no client may take it for removed.
+                Err(error @ MailboxError::Locked { .. }) => return Err(self.fault(&error)),
                 Err(error) if descriptors::are_used_up(&error) => return Err(self.fault(&error)),
                 // What is damaged is logged, and the others are to be had all the same.
                 Err(error) => drop(self.fault(&error)),

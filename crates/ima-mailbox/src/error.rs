@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ima_message::{DataError, FolderNameError};
 use rustix::fs::FileType;
@@ -20,6 +21,16 @@ pub enum MailboxError {
     /// There is no folder at this path.
     #[error("there is no folder {}: `ima-mailbox create` makes one", .0.display())]
     NoFolder(PathBuf),
+    /// Somebody else has kept a lock for as long as it is waited for.
+    #[error(
+        "{} is locked: another program holds the lock, and for {} seconds did not let it go: end that program, or let it go on, and try again", .path.display(), .limit.as_secs()
+    )]
+    Locked {
+        /// The folder, or the mailbox's `mailbox.toml`.
+        path: PathBuf,
+        /// How long a lock is waited for.
+        limit: Duration,
+    },
     /// Another directory has taken the place of one that is open.
     #[error("{} was replaced while the folder was in use: try again", .0.display())]
     Replaced(PathBuf),

@@ -14,6 +14,7 @@ use crate::error::{MailboxError, Step};
 use crate::journal::{Changes, Journal};
 use crate::lock::Home;
 use crate::name;
+use crate::patience::Patience;
 
 /// Octets that a message may need beyond its own: directories, journal, and the
 /// blocks that are only partly filled.
@@ -33,6 +34,8 @@ pub struct Folder {
     pub(crate) tmp: Arc<Directory>,
     /// `None` only where it is the root of a file system.
     pub(crate) home: Option<Home>,
+    /// How long it waits for locks.
+    pub(crate) patience: Patience,
     inode: (u64, u64),
     /// Device and inode of each directory in it, by its name.
     pub(crate) inodes: [(&'static str, (u64, u64)); 4],
@@ -78,7 +81,7 @@ impl Folder {
             mailbox: Arc::new(mailbox),
             name,
         });
-        Self::beneath(root, home)
+        Self::beneath(root, home, Patience::default())
     }
 
     /// Device and inode of its directory, wherever that lies by now.
@@ -88,7 +91,11 @@ impl Folder {
     }
 
     /// The folder whose directory this is.
-    pub(crate) fn beneath(root: Directory, home: Option<Home>) -> Result<Self, MailboxError> {
+    pub(crate) fn beneath(
+        root: Directory,
+        home: Option<Home>,
+        patience: Patience,
+    ) -> Result<Self, MailboxError> {
         let messages = root.directory(name::MESSAGES)?;
         let attachments = root.directory(name::ATTACHMENTS)?;
         let gone = root.directory(name::GONE)?;
@@ -107,6 +114,7 @@ impl Folder {
             tmp: Arc::new(tmp),
             root,
             home,
+            patience,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::directory::Directory;
 use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::name;
+use crate::patience::Patience;
 
 /// The lock of a folder, held until it is dropped.
 #[derive(Debug)]
@@ -30,12 +31,13 @@ pub(crate) struct Home {
 }
 
 impl Folder {
-    /// Waits until nobody else reads or changes the folder.
+    /// Waits until nobody else reads or changes the folder, as long as its mailbox is
+    /// patient.
     ///
     /// # Errors
     /// [`MailboxError::NoFolder`] where it was removed; a fault.
     pub(crate) fn lock_exclusively(&self) -> Result<Lock, MailboxError> {
-        self.lock(OFlags::RDWR, FlockOperation::LockExclusive)
+        self.lock(OFlags::RDWR, true)
     }
 
     /// As [`Folder::lock_exclusively`], without waiting; `None` where somebody else
@@ -56,16 +58,16 @@ impl Folder {
         self.try_lock(OFlags::RDONLY, FlockOperation::NonBlockingLockShared)
     }
 
-    /// Waits until nobody else changes the folder.
+    /// Waits until nobody else changes the folder, as long as its mailbox is patient.
     ///
     /// # Errors
     /// [`MailboxError::NoFolder`] where it was removed; a fault.
     pub(crate) fn lock_shared(&self) -> Result<Lock, MailboxError> {
-        self.lock(OFlags::RDONLY, FlockOperation::LockShared)
+        self.lock(OFlags::RDONLY, false)
     }
 
-    fn lock(&self, access: OFlags, operation: FlockOperation) -> Result<Lock, MailboxError> {
-        let lock = Lock::take(&self.root, access, operation);
+    fn lock(&self, access: OFlags, is_exclusive: bool) -> Result<Lock, MailboxError> {
+        let lock = Lock::take(&self.root, access, is_exclusive, &self.patience);
         self.refuse_removed()?;
         self.refuse_replaced()?;
         lock
@@ -117,11 +119,12 @@ impl Lock {
     pub(crate) fn take(
         folder: &Directory,
         access: OFlags,
-        operation: FlockOperation,
+        is_exclusive: bool,
+        patience: &Patience,
     ) -> Result<Self, MailboxError> {
         let file = folder.file(name::LOCK, access)?;
-        retry_on_intr(|| fs::flock(&file, operation))
-            .map_err(|e| folder.fault(Step::Lock, name::LOCK, e))?;
+        let fault = |e| folder.fault(Step::Lock, name::LOCK, e);
+        patience.lock(&file, is_exclusive, folder.path(), fault)?;
         Ok(Self { _file: file })
     }
 

@@ -3,21 +3,23 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ima_message::FolderName;
-use rustix::fs::FileType;
 
 use crate::directory::Directory;
 use crate::error::MailboxError;
 use crate::folder::Folder;
 use crate::lock::Home;
 use crate::name;
+use crate::patience::Patience;
 
 /// A mailbox, open. Its folders are reached beneath its handle alone, whatever
 /// becomes of the path that led to it.
 #[derive(Debug)]
 pub struct Mailbox {
     pub(crate) root: Arc<Directory>,
+    pub(crate) patience: Patience,
 }
 
 impl Mailbox {
@@ -30,6 +32,7 @@ impl Mailbox {
         match Directory::open(path) {
             Ok(root) => Ok(Self {
                 root: Arc::new(root),
+                patience: Patience::default(),
             }),
             Err(MailboxError::NoFolder(path)) => Err(MailboxError::NoMailbox(path)),
             Err(error) => Err(error),
@@ -43,7 +46,19 @@ impl Mailbox {
     pub fn create(path: &Path) -> Result<Self, MailboxError> {
         Directory::make(path).map(|root| Self {
             root: Arc::new(root),
+            patience: Patience::default(),
         })
+    }
+
+    /// Waits no longer than this for each lock that somebody else has, and after that
+    /// no longer at all until it could be had; without it, without end. It holds for
+    /// the folders that are opened from here on.
+    #[must_use]
+    pub fn waiting_at_most(self, limit: Duration) -> Self {
+        Self {
+            patience: Patience::of(limit),
+            ..self
+        }
     }
 
     /// The path that led here, for messages.
@@ -52,8 +67,9 @@ impl Mailbox {
         self.root.path()
     }
 
-    /// The names of its folders, sorted, also of those that are damaged, which is
-    /// found by whoever opens them. The cost is that of the folders, not of what is
+    /// The names of its folders, sorted, also of those that are damaged, have lost
+    /// their journal or are no directories, which is found by whoever opens or reads
+    /// them. The cost is that of the folders, not of what is
     /// in them.
     ///
     /// # Errors
@@ -93,7 +109,8 @@ impl Mailbox {
             mailbox: Arc::clone(&self.root),
             name: name.as_str().to_owned(),
         };
-        Folder::beneath(self.root.directory(name.as_str())?, Some(home))
+        let root = self.root.directory(name.as_str())?;
+        Folder::beneath(root, Some(home), self.patience.clone())
     }
 }
 
@@ -115,25 +132,21 @@ pub(crate) fn folders(mailbox: &Directory) -> Result<Vec<FolderName>, MailboxErr
         else {
             continue;
         };
-        let is_directory = mailbox
-            .status(name.as_str())?
-            .is_some_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
-        if is_directory && is_folder(mailbox, &name) {
+        if is_folder(mailbox, &name) {
             names.push(name);
         }
     }
     Ok(names)
 }
 
-/// Whether a directory holds something that is called a journal. One that cannot be
-/// looked into is taken for a folder, so that whoever opens it learns why.
+/// Whether something with a folder's name holds a journal or messages. What cannot be
+/// looked into, such as a symbolic link, is taken for a folder, so that whoever opens it
+/// learns why.
 fn is_folder(mailbox: &Directory, name: &FolderName) -> bool {
-    let looked = mailbox
-        .directory(name.as_str())
-        .and_then(|folder| folder.status(name::JOURNAL));
-    match looked {
-        Ok(journal) => journal.is_some(),
-        // Unless it was removed a moment ago.
-        Err(_) => !matches!(mailbox.status(name.as_str()), Ok(None)),
-    }
+    let looked = mailbox.directory(name.as_str()).and_then(|folder| {
+        let journal = folder.status(name::JOURNAL)?;
+        Ok(journal.is_some() || folder.status(name::MESSAGES)?.is_some())
+    });
+    // Unless it was removed a moment ago.
+    looked.unwrap_or_else(|_| !matches!(mailbox.status(name.as_str()), Ok(None)))
 }

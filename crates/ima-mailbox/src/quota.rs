@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::lock::Home;
 use crate::mailbox::{Mailbox, folders};
 use crate::name::MAILBOX_TOML;
+use crate::patience::Patience;
 use crate::settings::Settings;
 use crate::status::{Malformed, Status, summary};
 
@@ -48,7 +49,7 @@ impl Mailbox {
     /// # Errors
     /// A fault.
     pub fn used(&self) -> Result<u64, MailboxError> {
-        used(&self.root)
+        used(&self.root, &self.patience)
     }
 }
 
@@ -75,11 +76,11 @@ impl Folder {
         let Some(Home { mailbox, .. }) = &self.home else {
             return Ok(None);
         };
-        let Some(file) = lock(mailbox)? else {
+        let Some(file) = lock(mailbox, &self.patience)? else {
             return Ok(None);
         };
         let settings = Settings::read(mailbox, &file)?;
-        room(mailbox, &settings, Some(file))
+        room(mailbox, &settings, Some(file), &self.patience)
     }
 
     /// As [`Folder::hold_room`], for whoever waits for no lock; the outer `None` where
@@ -118,7 +119,7 @@ impl Folder {
         let Some(Home { mailbox, .. }) = &self.home else {
             return Ok(None);
         };
-        room(mailbox, &Settings::of(mailbox)?, None)
+        room(mailbox, &Settings::of(mailbox)?, None, &self.patience)
     }
 }
 
@@ -126,6 +127,7 @@ fn room(
     mailbox: &Directory,
     settings: &Settings,
     lock: Option<File>,
+    patience: &Patience,
 ) -> Result<Option<Room>, MailboxError> {
     let Some(quota) = settings.quota else {
         return Ok(None);
@@ -133,20 +135,20 @@ fn room(
     Ok(Some(Room {
         mailbox: mailbox.path().to_owned(),
         quota,
-        used: used(mailbox)?,
+        used: used(mailbox, patience)?,
         _lock: lock,
     }))
 }
 
 /// Waits for the lock of `mailbox.toml` and gives the file; `None` where there is
 /// none. An editor may put another file in its place meanwhile.
-fn lock(mailbox: &Directory) -> Result<Option<File>, MailboxError> {
+fn lock(mailbox: &Directory, patience: &Patience) -> Result<Option<File>, MailboxError> {
     loop {
         let Some(file) = open(mailbox)? else {
             return Ok(None);
         };
-        retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
-            .map_err(|e| mailbox.fault(Step::Lock, MAILBOX_TOML, e))?;
+        let fault = |e| mailbox.fault(Step::Lock, MAILBOX_TOML, e);
+        patience.lock(&file, true, &mailbox.path().join(MAILBOX_TOML), fault)?;
         if is_in_place(mailbox, &file)? {
             return Ok(Some(file));
         }
@@ -176,7 +178,7 @@ fn open(mailbox: &Directory) -> Result<Option<File>, MailboxError> {
     }
 }
 
-fn used(mailbox: &Directory) -> Result<u64, MailboxError> {
+fn used(mailbox: &Directory, patience: &Patience) -> Result<u64, MailboxError> {
     let mut used: u64 = 0;
     for name in folders(&mailbox.reopen()?)? {
         // A folder that is damaged, or was removed a moment ago, is no reason to take
@@ -185,7 +187,10 @@ fn used(mailbox: &Directory) -> Result<u64, MailboxError> {
             continue;
         };
         let last = summary(&root).ok().flatten();
-        let octets = octets(root, last).unwrap_or_else(|_| last.map_or(0, |last| last.octets));
+        let octets = match octets(root, last, patience) {
+            Err(error @ MailboxError::Locked { .. }) => return Err(error),
+            octets => octets.unwrap_or_else(|_| last.map_or(0, |last| last.octets)),
+        };
         used = used.saturating_add(octets);
     }
     Ok(used)
@@ -223,7 +228,7 @@ fn try_octets(
     if from == Source::Summaries {
         return Ok(None);
     }
-    let folder = Folder::beneath(root, None)?;
+    let folder = Folder::beneath(root, None, Patience::default())?;
     let Some(journal) = folder.try_read_journal()? else {
         return Ok(None);
     };
@@ -232,12 +237,16 @@ fn try_octets(
 }
 
 /// The lock of the folder is taken only where its summary no longer holds.
-fn octets(root: Directory, summary: Option<Status>) -> Result<u64, MailboxError> {
+fn octets(
+    root: Directory,
+    summary: Option<Status>,
+    patience: &Patience,
+) -> Result<u64, MailboxError> {
     let token = Journal::open(&root)?.token();
     if let Some(status) = summary.filter(|status| status.token == token) {
         return Ok(status.octets);
     }
-    let folder = Folder::beneath(root, None)?;
+    let folder = Folder::beneath(root, None, patience.clone())?;
     let status = folder.status_of(&folder.read_journal()?, Malformed::PassOver)?;
     Ok(status.octets)
 }

@@ -12,10 +12,9 @@ mod journal;
 mod mended;
 mod messages;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ima_message::FolderName;
-use rustix::fs::FileType;
 
 use crate::directory::Directory;
 use crate::error::MailboxError;
@@ -35,7 +34,9 @@ pub enum Tokens {
 }
 
 /// Repairs a folder, or a mailbox with all folders in it: what holds a journal or
-/// messages is a folder. Each deed is reported when it is done.
+/// messages is a folder. Each deed is reported when it is done. Gives what could not be
+/// repaired in a mailbox, by its path and why: a folder with a fault, and what has a
+/// folder's name and is no directory.
 ///
 /// # Errors
 /// [`MailboxError::NoFolder`] where nothing is there, or neither a folder nor a
@@ -44,28 +45,35 @@ pub fn directory(
     path: &Path,
     tokens: Tokens,
     report: &mut dyn FnMut(Mended),
-) -> Result<(), MailboxError> {
+) -> Result<Vec<(PathBuf, MailboxError)>, MailboxError> {
     let root = Directory::open(path)?;
     if is_folder(&root)? {
-        return folder(path, tokens, report);
+        return folder(path, tokens, report).map(|()| Vec::new());
     }
     let mut names = root.names()?;
     names.sort();
-    let mut folders = 0;
+    let (mut folders, mut left) = (0, Vec::new());
     for entry in names {
         let Some(name) = entry.to_str() else { continue };
-        let is_directory = root
-            .status(name)?
-            .is_some_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
-        if is_directory && name.parse::<FolderName>().is_ok() && is_folder(&root.directory(name)?)?
-        {
-            folders += 1;
-            folder(&path.join(name), tokens, report)?;
+        if name.parse::<FolderName>().is_err() {
+            continue;
+        }
+        let path = path.join(name);
+        let repaired = match root.directory(name).and_then(|found| is_folder(&found)) {
+            Ok(false) => continue,
+            Ok(true) => folder(&path, tokens, report),
+            Err(error) => Err(error),
+        };
+        match repaired {
+            Ok(()) => folders += 1,
+            // Removed a moment ago.
+            Err(_) if root.status(name)?.is_none() => {}
+            Err(error) => left.push((path, error)),
         }
     }
-    match folders {
-        0 => Err(MailboxError::NoFolder(path.to_owned())),
-        _ => Ok(()),
+    match folders == 0 && left.is_empty() {
+        true => Err(MailboxError::NoFolder(path.to_owned())),
+        false => Ok(left),
     }
 }
 

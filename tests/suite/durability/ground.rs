@@ -25,7 +25,7 @@ pub fn run(
     let name = format!("{module}::{test}");
     if std::env::var_os(VARIABLE).is_some() {
         if let Err(NotAllowed(why)) = body() {
-            say(&format!("NOT RUN: {name}: {why}"));
+            not_run(&name, &why);
         }
         return;
     }
@@ -35,8 +35,7 @@ pub fn run(
     }
     let probe = own_ground().arg("true").output().expect("unshare runs");
     if !probe.status.success() {
-        let why = String::from_utf8_lossy(&probe.stderr);
-        return say(&format!("NOT RUN: {name}: {}", why.trim()));
+        not_run(&name, &String::from_utf8_lossy(&probe.stderr));
     }
     let output = own_ground()
         .arg(std::env::current_exe().expect("this program"))
@@ -56,9 +55,48 @@ pub fn run(
     }
 }
 
+/// These tests begin only where all that they need must be there.
+fn not_run(name: &str, why: &str) -> ! {
+    panic!(
+        "{name} cannot run: {}: it needs unshare --mount, mount and loop devices, as root has them outside of a container or in a privileged one",
+        why.trim()
+    )
+}
+
 /// A command that runs the one that follows in a namespace of its own.
 fn own_ground() -> Command {
     let mut command = tool("unshare");
     command.args(["--mount", "--propagation", "private", "--"]);
     command
+}
+
+/// Once they said `NOT RUN:`, which nobody read, and were counted as passed.
+#[test]
+fn where_nothing_can_be_mounted_the_tests_that_mount_fail_and_say_why() {
+    if !has(&["setpriv", "unshare", "mount", "umount"]) {
+        return;
+    }
+    let output = tool("setpriv")
+        .args([
+            "--bounding-set",
+            "-sys_admin",
+            "--inh-caps",
+            "-sys_admin",
+            "--",
+        ])
+        .arg(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "durability::full::where_the_disk_is_full_nothing_is_visible",
+            "--nocapture",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("setpriv runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains(" cannot run: unshare: ") && said.contains("it needs unshare --mount"),
+        "{said}"
+    );
 }

@@ -1,9 +1,13 @@
 //! What stays where it is, since it is not known to have been deleted.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use ima_mailbox::Mailbox;
+use rustix::fs::{FlockOperation, flock};
 
 use super::both_ways::{Both, delete, flags, mail, relocate};
 use crate::site::{code, stderr};
@@ -173,4 +177,70 @@ fn where_a_folder_here_cannot_be_opened_nothing_is_deleted_on_the_server() {
     assert!(flags(&now, "inbox", moved).is_some());
     both.fetch();
     assert_eq!(both.same()["archive"].len(), 1);
+}
+
+/// Once it was taken for removed, and the server's, which was empty, was removed as well.
+#[test]
+fn a_folder_here_that_is_none_any_more_is_said_and_left_alone_on_both_sides() {
+    let damages: [fn(&Path); 2] = [
+        |folder| {
+            fs::rename(folder, folder.parent().unwrap().with_file_name("moved")).unwrap();
+            symlink("../moved", folder).unwrap();
+        },
+        |folder| fs::remove_file(folder.join("journal")).unwrap(),
+    ];
+    for damage in damages {
+        let both = Both::new(&["archive"]);
+        let digest = both.deliver("one\n", &[]);
+        both.fetch();
+        delete(&both.place.mail(), "inbox", digest);
+        let folder = both.place.mail().join("archive");
+        damage(&folder);
+        both.deliver("two\n", &[]);
+        let output = both.place.fetch(both.server.address);
+        let error = stderr(&output);
+        assert_eq!(code(&output), 2, "{error}");
+        assert!(
+            error.starts_with("fetch-mail: archive: nothing is fetched into this folder: ")
+                && error.lines().count() == 1,
+            "{error}"
+        );
+        // What is new has come, nothing is deleted, and the folder is there.
+        let messages = both.place.mail().join("inbox/messages");
+        assert_eq!(fs::read_dir(messages).unwrap().count(), 1);
+        let there = mail(&both.there());
+        assert_eq!((there["inbox"].len(), there["archive"].len()), (2, 0));
+    }
+}
+
+/// Once it was waited for without end, and no cron job came after it.
+#[test]
+fn a_folder_here_that_another_program_keeps_locked_is_said_after_half_a_minute() {
+    let both = Both::new(&["archive"]);
+    both.deliver("one\n", &[]);
+    both.fetch();
+    let held = fs::File::open(both.place.mail().join("archive/lock")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    both.deliver("two\n", &[]);
+    let begin = Instant::now();
+    let output = both.place.fetch(both.server.address);
+    let took = begin.elapsed();
+    let error = stderr(&output);
+    assert_eq!(code(&output), 2, "{error}");
+    assert!((29..35).contains(&took.as_secs()), "{took:?}");
+    assert!(
+        error.starts_with("fetch-mail: archive: nothing is fetched into this folder: ")
+            && error.contains("mail/archive is locked: another program holds the lock")
+            && error.lines().count() == 1,
+        "{error}"
+    );
+    assert_eq!(
+        fs::read_dir(both.place.mail().join("inbox/messages"))
+            .unwrap()
+            .count(),
+        2
+    );
+    drop(held);
+    both.fetch();
+    both.same();
 }

@@ -3,6 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::{Place, bob};
 use crate::peer::{Caller, Ending};
@@ -352,4 +355,39 @@ fn a_server_without_descriptors_says_so_and_what_to_do() {
     crowd.truncate(2);
     wait_until("room", || descriptors_of_monitor(&server.child) < limit / 2);
     assert_eq!(crowd[0].lines("FOLDERS").len(), 2);
+}
+
+/// Once a program that was stopped with the lock, and a client that came again and again,
+/// took all places of all users.
+#[test]
+fn a_folder_that_another_program_keeps_locked_is_a_fault_after_half_a_minute() {
+    let place = Place::new();
+    place.deliver("Hello\n", &[]);
+    let server = place.b.start_office();
+    let held = fs::File::open(place.b.inbox("bob").join("lock")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    let begin = Instant::now();
+    // No client may take the folder for removed, either.
+    let mut waiting = ["SYNC inbox - list", "FOLDERS", "CREATE new"].map(|command| {
+        let mut caller = bob(&server);
+        caller.say(command);
+        caller
+    });
+    let mut carol = Caller::dial(server.address, None);
+    assert_eq!(carol.log_in("carol@b.test", PASSWORD), "OK");
+    assert!(carol.lines("SYNC inbox - list")[0].starts_with("OK "));
+    assert_eq!(waiting[2].line(), "OK");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    for caller in &mut waiting[..2] {
+        assert_eq!(caller.rest(), (FAULT.to_owned(), Ending::Proper));
+        let took = begin.elapsed();
+        assert!((29..35).contains(&took.as_secs()), "{took:?}");
+    }
+    let line = server.log.wait_for("event=mailbox-fault");
+    assert!(
+        line.contains("bob/inbox is locked: another program holds the lock"),
+        "{line}"
+    );
+    drop(held);
+    assert_eq!(bob(&server).lines("SYNC inbox - list").len(), 2);
 }

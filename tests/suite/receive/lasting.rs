@@ -39,7 +39,8 @@ fn two_hundred_messages_leave_nothing_behind() {
     clippy::print_stdout,
     reason = "how much it takes is worth knowing, on machines of all kinds"
 )]
-fn thousands_leave_nothing_behind(place: &Place) {
+/// All that is left of its commands are `staying` that stay.
+fn thousands_leave_nothing_behind(place: &Place, staying: usize) {
     let messages = std::env::var("EMEMO_MESSAGES").map_or(2000, |text| text.parse().unwrap());
     let first = (messages / 5).min(1000);
     let server = place.b.start();
@@ -86,18 +87,18 @@ fn thousands_leave_nothing_behind(place: &Place) {
         now <= (resident + 1024).max(resident * 105 / 100),
         "{resident}, {now} KiB"
     );
-    wait_until("no zombie", || commands(&server) <= 1);
+    wait_until("no zombie", || commands(&server) == staying);
     wait_until("no descriptor", || descriptors(&server.child) <= open);
 }
 
 #[test]
 fn thousands_of_messages_leave_nothing_behind() {
-    thousands_leave_nothing_behind(&Place::with("exit 0", "exit 0"));
+    thousands_leave_nothing_behind(&Place::with("exit 0", "exit 0"), 0);
 }
 
 #[test]
 fn thousands_of_messages_to_one_that_stays_leave_nothing_behind() {
-    thousands_leave_nothing_behind(&Place::new());
+    thousands_leave_nothing_behind(&Place::new(), 1);
 }
 
 #[test]

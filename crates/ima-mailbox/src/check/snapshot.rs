@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use ima_message::{Entry, MessageDigest, Token};
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::OFlags;
 
 use super::finding::{Finding, Rule};
 use crate::directory::Directory;
@@ -12,6 +12,7 @@ use crate::error::MailboxError;
 use crate::journal::{Changes, Journal};
 use crate::lock::Lock;
 use crate::name::JOURNAL;
+use crate::patience::Patience;
 
 /// The names in a folder and the messages of its journal, as they were while
 /// nobody could change either.
@@ -42,7 +43,7 @@ impl Snapshot {
         report: &mut dyn FnMut(Finding),
     ) -> Result<Self, MailboxError> {
         // A lock that is missing or no file is found with the other entries.
-        let lock = Lock::take(root, OFlags::RDONLY, FlockOperation::LockShared);
+        let lock = Lock::take(root, OFlags::RDONLY, false, &Patience::default());
         let names =
             |directory: Option<&Directory>| directory.map_or(Ok(Vec::new()), Directory::names);
         let mut snapshot = Self {
@@ -100,7 +101,7 @@ impl Snapshot {
             return Ok(true);
         };
         let journal = {
-            let _lock = Lock::take(root, OFlags::RDONLY, FlockOperation::LockShared);
+            let _lock = Lock::take(root, OFlags::RDONLY, false, &Patience::default());
             Journal::open(root)?
         };
         let (entries, mut live) = match journal.changes(Some(token))? {

@@ -30,6 +30,7 @@ use crate::error::{MailboxError, Step};
 use crate::folder::Folder;
 use crate::lock::Lock;
 use crate::name;
+use crate::patience::{LONGEST_PAUSE, PATIENCE};
 use crate::quota::{Room, Source};
 
 /// Folders of a block, at least: with their descriptors, and those of the message in
@@ -41,12 +42,8 @@ const MOST: usize = 256;
 /// Descriptors that a process must be allowed for each folder of a block: twice what a
 /// folder takes.
 const ALLOWED: u64 = 32;
-/// How long folders are tried that somebody else has locked, and how long one lets
-/// them be in between.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one lets folders be that somebody else has locked, in between.
 const PAUSE: Duration = Duration::from_millis(5);
-/// One alone is tried again after a millisecond, and then more seldom, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 /// How long those that have the message wait for the others before they are told.
 const SOON: Duration = Duration::from_millis(100);
 
