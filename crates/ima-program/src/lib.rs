@@ -19,7 +19,6 @@ pub mod metrics;
 pub mod monitor;
 pub mod options;
 pub mod program;
-#[cfg(feature = "separation")]
 pub mod readiness;
 pub mod report;
 pub mod server;

@@ -24,7 +24,9 @@ mod syslog;
 
 pub use form::{Form, FormError, VARIABLE, chosen, form, set_form, set_usual_form};
 
+use crate::readiness::polled;
 use jiff::Timestamp;
+use rustix::event::PollFlags;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use std::fmt::Display;
@@ -32,6 +34,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use syslog::Syslog;
 
 /// The longest line in octets, with its LF: what a pipe takes at once, so that
@@ -47,6 +51,11 @@ const USUAL_LINE: usize = 320;
 
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
 static SYSLOG: OnceLock<Syslog> = OnceLock::new();
+/// Lines that nobody took.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// How long a line waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says once, at the start, which program this is. The first name stays.
 pub fn init(program: &'static str) {
@@ -171,12 +180,33 @@ impl Entry {
 
 /// One write(2) on stderr, again only where a signal came in between; or a
 /// datagram to the system's log. `line` ends in LF, and may be more than one line where
-/// [`is_syslog`] is not so.
+/// [`is_syslog`] is not so. Where nobody reads stderr, a second
+/// is waited once; then lines are lost, and counted, until it takes one again.
 pub(crate) fn write(level: Level, line: &str) {
-    match SYSLOG.get() {
-        Some(syslog) => syslog.send(level, program(), line.trim_end()),
-        None => while rustix::io::write(io::stderr(), line.as_bytes()) == Err(Errno::INTR) {},
+    if let Some(syslog) = SYSLOG.get() {
+        syslog.send(level, program(), line.trim_end());
+        return;
     }
+    let patience = match LOST.load(Ordering::Relaxed) {
+        0 => PATIENCE,
+        _ => Duration::ZERO,
+    };
+    // Where it cannot be asked, the write says what is wrong.
+    let found = polled(io::stderr(), PollFlags::OUT, patience);
+    if found.is_some_and(|found| found.is_empty()) {
+        let lines = line.bytes().filter(|octet| *octet == b'\n').count();
+        LOST.fetch_add(lines, Ordering::Relaxed);
+        return;
+    }
+    match LOST.swap(0, Ordering::Relaxed) {
+        0 => {}
+        lost => put(&warn("log-lines-lost").field("count", lost).into_line()),
+    }
+    put(line);
+}
+
+fn put(line: &str) {
+    while rustix::io::write(io::stderr(), line.as_bytes()) == Err(Errno::INTR) {}
 }
 
 /// From here on lines go to the system's log (facility mail, `/dev/log`), and

@@ -5,7 +5,9 @@
 use std::sync::{Arc, LazyLock};
 
 use ima_program::monitor::{Packets, Service};
-use ima_proto::handlers::{CommandReply, CommandRequest, CommandService, Contract, Group, OwnCommands};
+use ima_proto::handlers::{
+    CommandReply, CommandRequest, CommandService, Contract, Group, OwnCommands,
+};
 use ima_proto::tls::{Identities, KeyReply, KeyRequest, Keys};
 use libfuzzer_sys::fuzz_target;
 use rustix::net::{SendFlags, send};

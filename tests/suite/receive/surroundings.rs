@@ -1,10 +1,12 @@
 //! What a command finds around it: three descriptors, and a bare environment.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use super::{Place, digest};
-use crate::process::{terminate, wait};
-use crate::site::{Server, letter, program};
+use crate::peer::Peer;
+use crate::process::{network, terminate, wait};
+use crate::site::{Server, letter, program, wait_until};
 
 /// What is said of each message.
 const FORGED: [&str; 5] = [
@@ -138,4 +140,65 @@ fn exit_statuses_come_also_where_those_of_others_are_ignored() {
     assert_eq!(place.dial(&server).deliver(&letter), "OK");
     terminate(&server.child);
     assert_eq!(wait(&mut server.child).code(), Some(0));
+}
+
+/// A collector of logs that has stopped, behind a pipe that is soon full.
+#[test]
+fn nobody_waits_for_a_log_that_nobody_reads() {
+    let place = Place::new();
+    let mut command = place.b.command("server-receive");
+    let mut child = command
+        .args(["--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    let address = loop {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0);
+        if let Some((_, address)) = line.trim_end().split_once(" event=listening address=") {
+            break address.parse().unwrap();
+        }
+    };
+    let letter = letter(&["bob@b.test"], "Hello\n");
+    let mut peer = Peer::dial(address, &place.a);
+    // Some 700 octets of lines each: more than the pipes take.
+    for _ in 0..400 {
+        assert_eq!(peer.deliver(&letter), "OK");
+    }
+    peer.close();
+    // Where somebody reads again, the log says what it lacks.
+    let reader = std::thread::spawn(move || std::io::read_to_string(log).unwrap());
+    let mut peer = Peer::dial(address, &place.a);
+    assert_eq!(peer.deliver(&letter), "OK");
+    peer.close();
+    terminate(&child);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let log = reader.join().unwrap();
+    assert!(log.contains(" event=log-lines-lost count="), "{log}");
+    assert!(log.contains(" event=stopped "), "{log}");
+}
+
+#[test]
+fn one_that_is_stopped_waits_for_no_log_either() {
+    let place = Place::new();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    // Full from the beginning.
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let mut command = place.b.command("server-receive");
+    let mut child = command
+        .args(["--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    drop(command);
+    wait_until("the network process", || network(child.id()).is_some());
+    terminate(&child);
+    assert_eq!(wait(&mut child).code(), Some(0));
 }
