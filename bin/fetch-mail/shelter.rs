@@ -42,13 +42,17 @@ pub fn enter(args: &Args, account: &Account) -> Result<(), Failure> {
         return Ok(());
     }
     let mut confinement = Confinement::default().connects();
-    for names in NAMES {
-        confinement = confinement.reads_beside(Path::new(names));
-    }
-    for manager in MANAGERS {
-        confinement = confinement.reads_beside(&Path::new(manager).join("resolv.conf"));
+    for names in NAMES.map(Path::new) {
+        confinement = match args.watch {
+            // They are replaced by others, in time.
+            true => confinement.reads_beside(names),
+            false => confinement.reads_file(names),
+        };
     }
     if args.watch {
+        for manager in MANAGERS {
+            confinement = confinement.reads_beside(&Path::new(manager).join("resolv.conf"));
+        }
         for file in &account.files {
             confinement = confinement.reads_beside(file);
         }

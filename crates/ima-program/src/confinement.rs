@@ -63,10 +63,20 @@ impl Confinement {
         self.with(directory.into(), allowed)
     }
 
-    /// Leaves it files beneath a directory, to read by names that it knows.
+    /// Leaves it files beneath a directory, or that file, to read by names that it knows.
     #[must_use]
-    pub fn reads(self, directory: impl Into<OwnedFd>) -> Self {
-        self.with(directory.into(), AccessFs::ReadFile.into())
+    pub fn reads(self, there: impl Into<OwnedFd>) -> Self {
+        self.with(there.into(), AccessFs::ReadFile.into())
+    }
+
+    /// Leaves it one file to read, whichever symbolic links lead to it. Nothing where it is
+    /// not there; another file that takes its place later is not left.
+    #[must_use]
+    pub fn reads_file(self, file: &Path) -> Self {
+        match open(file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => self.reads(file),
+            Err(_) => self,
+        }
     }
 
     /// As [`Confinement::reads`], for the directory that a file lies in, whichever
