@@ -110,8 +110,9 @@ fn alone(test: &str) -> bool {
         .env("LANGUAGE", "de")
         .env("SECRET", "x")
         .env("LD_LIBRARY_PATH_IMA_", "x")
-        // Set where the tests that need other programs run, too.
+        // Set where the tests that need other programs or long run, too.
         .env_remove("EMEMO_EXTERNAL")
+        .env_remove("EMEMO_LONG")
         .output()
         .unwrap();
     assert!(
