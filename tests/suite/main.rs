@@ -34,6 +34,7 @@ mod same_set;
 mod send;
 mod setup;
 mod site;
+mod taken_over;
 mod terminal;
 mod users;
 mod watch;

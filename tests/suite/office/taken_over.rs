@@ -4,23 +4,13 @@ use std::fs;
 use std::net::TcpStream;
 use std::process::Child;
 
-use ima_program::escape::is_hidden;
 use rustls::server::ParsedCertificate;
 
 use super::{Place, bob};
 use crate::process::wait;
 use crate::site::wait_until;
+use crate::taken_over::{DENIED, EARLIER, does_not_own_the_log};
 
-/// What may come of an attempt that must fail.
-const DENIED: [&str; 3] = [
-    "\"Operation not permitted (os error 1)\"",
-    "\"Permission denied (os error 13)\"",
-    "\"Socket operation on non-socket (os error 88)\"",
-];
-/// What the log held before.
-const EARLIER: &str = "an earlier line\n";
-/// Whose lines stand in the log.
-const OURS: &str = " program=server-post-office event=";
 /// What is asked of the monitor in vain.
 const REFUSED: [&str; 12] = [
     "enter without a login",
@@ -91,19 +81,7 @@ fn one_that_was_taken_over_reads_no_key_and_no_mailbox_but_that_of_who_is_in() {
     // It is killed for what it says last, and the server ends with it.
     assert_eq!(wait(&mut server.0).code(), Some(2));
     let log = fs::read_to_string(&log).unwrap();
-    // The log is not its own.
-    let later = log.strip_prefix(EARLIER).unwrap();
-    assert!(later.ends_with('\n') && later.contains("event=network-process-failed"));
-    for line in later.lines() {
-        assert!(line.starts_with("time=") && line.contains(OURS), "{line}");
-        assert!(!line.contains(is_hidden), "{line}");
-    }
-    let said = later.matches("event=network-process-said text=\"time=");
-    assert_eq!(said.count(), 2, "{log}");
-    assert!(
-        log.contains("event=network-process-broke-the-rules"),
-        "{log}"
-    );
+    does_not_own_the_log(&log, "server-post-office");
     let tried = log.lines().filter(|line| line.contains("event=taken-over"));
     let (mut allowed, mut denied, mut refused) = (0, 0, 0);
     for line in tried {

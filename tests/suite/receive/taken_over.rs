@@ -3,23 +3,12 @@
 use std::fs;
 use std::os::fd::AsFd as _;
 
-use ima_program::escape::is_hidden;
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::Place;
 use crate::process::wait;
 use crate::site::letter;
-
-/// What may come of an attempt that must fail.
-const DENIED: [&str; 3] = [
-    "\"Operation not permitted (os error 1)\"",
-    "\"Permission denied (os error 13)\"",
-    "\"Socket operation on non-socket (os error 88)\"",
-];
-/// What the log held before.
-const EARLIER: &str = "an earlier line\n";
-/// Whose lines stand in the log.
-const OURS: &str = " program=server-receive event=";
+use crate::taken_over::{DENIED, EARLIER, does_not_own_the_log};
 
 #[test]
 fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
@@ -54,19 +43,7 @@ fn one_that_was_taken_over_reads_no_key_and_no_file_and_runs_nothing() {
     let status = wait(&mut command.spawn().unwrap());
     let log = place.read("log");
     assert_eq!(status.code(), Some(2), "{log}");
-    assert!(
-        log.contains("event=network-process-broke-the-rules"),
-        "{log}"
-    );
-    // The log is not its own.
-    let later = log.strip_prefix(EARLIER).unwrap();
-    assert!(later.ends_with('\n') && later.contains("event=network-process-failed"));
-    for line in later.lines() {
-        assert!(line.starts_with("time=") && line.contains(OURS), "{line}");
-        assert!(!line.contains(is_hidden), "{line}");
-    }
-    let said = later.matches("event=network-process-said text=\"time=");
-    assert_eq!(said.count(), 2, "{log}");
+    does_not_own_the_log(&log, "server-receive");
     let flags = fcntl_getfl(append.as_fd()).unwrap();
     assert!(!flags.contains(OFlags::NONBLOCK), "{flags:?}");
     let tried = log.lines().filter(|line| line.contains("event=taken-over"));

@@ -5,15 +5,16 @@
     reason = "tests fail by panicking"
 )]
 
+mod alone;
 mod surroundings;
 
 use super::{ChildError, Command, Event, Group, Limits, Running};
 use crate::exit::Exit::{self, Done, Drop, Refused, Unfinished};
 use crate::spool::Spooled;
+use alone::alone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, wait};
-use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -91,37 +92,6 @@ fn assert_ends(pid: &str) {
 fn is_ready(fd: &impl std::os::fd::AsFd) -> bool {
     let time = Timespec::try_from(LONG / 2).unwrap();
     poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&time)).unwrap() == 1
-}
-
-/// Runs a test in a process of its own, with an environment of its own.
-/// True in there.
-fn alone(test: &str) -> bool {
-    if env::var_os("IMA_TEST_ALONE").is_some() {
-        return true;
-    }
-    let output = process::Command::new(env::current_exe().unwrap())
-        .args(["--exact", "--test-threads=1", "--nocapture"])
-        .arg(format!("child::tests::{test}"))
-        .env("IMA_TEST_ALONE", "caller")
-        .env("IMA_AUTHOR", "caller")
-        .env("EMEMO_CONFIG_DIR", "/somewhere/else")
-        .env("TZ", "UTC")
-        .env("LANG", "C.UTF-8")
-        .env("LANGUAGE", "de")
-        .env("SECRET", "x")
-        .env("LD_LIBRARY_PATH_IMA_", "x")
-        // Set where the tests that need other programs or long run, too.
-        .env_remove("EMEMO_EXTERNAL")
-        .env_remove("EMEMO_LONG")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
-    false
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a child finds around it: descriptors, environment, directory and group.
 
+use std::env;
+
 use super::*;
 
 #[test]
