@@ -24,6 +24,10 @@ const STACK: usize = 128 << 10;
 /// The most that is read at once, in octets: what a pipe holds.
 const ROOM: usize = 64 << 10;
 
+/// How long lines gather after some were copied: to be woken for each costs both processes
+/// more than the line.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// How long the end may wait for a log that takes nothing.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -94,6 +98,9 @@ fn copy(mut pipe: PipeReader, process: &OwnedFd, mut lines: Lines<impl FnMut(Lev
             _ => break,
         };
         lines.feed(room.get(..read).unwrap_or_default());
+        if left.is_none() {
+            thread::sleep(PAUSE);
+        }
         left = left.map(|left| left.saturating_sub(u64::try_from(read).unwrap_or(left)));
     }
     lines.end();
