@@ -14,26 +14,27 @@ pub(crate) struct Headers<'m> {
     whole: &'m HeaderBlock,
     /// Recipients whose header block names them where it names nobody else.
     with_own_line: HashSet<&'m Address>,
+    /// Nobody is named whom others are not shown: all get the whole one.
+    is_open: bool,
     common: OnceLock<HeaderBlock>,
     digest: MessageDigest,
 }
 
 impl<'m> Headers<'m> {
     pub(crate) fn new(whole: &'m HeaderBlock) -> Self {
-        let named = whole
-            .fields()
-            .any(|(_, _, field)| matches!(field, Field::To(_) | Field::Cc(_)));
-        let with_own_line = whole
-            .fields()
-            .filter_map(|(_, _, field)| match field {
-                Field::Bcc(mailbox) => Some(mailbox.address()),
-                Field::Deliver(address) if !named => Some(address),
-                _ => None,
-            })
-            .collect();
+        let mut fields = whole.kinds();
+        let is_open = !fields.any(|field| matches!(field, Field::Bcc(_) | Field::Deliver(_)));
+        let mut fields = whole.kinds();
+        let named = fields.any(|field| matches!(field, Field::To(_) | Field::Cc(_)));
+        let with_own_line = whole.kinds().filter_map(|field| match field {
+            Field::Bcc(mailbox) => Some(mailbox.address()),
+            Field::Deliver(address) if !named => Some(address),
+            _ => None,
+        });
         Self {
             whole,
-            with_own_line,
+            with_own_line: with_own_line.collect(),
+            is_open,
             common: OnceLock::new(),
             digest: whole.digest(),
         }
@@ -46,6 +47,9 @@ impl<'m> Headers<'m> {
 
     /// A recipient's.
     pub(crate) fn of(&self, recipient: &Address) -> Cow<'_, HeaderBlock> {
+        if self.is_open {
+            return Cow::Borrowed(self.whole);
+        }
         if self.with_own_line.contains(recipient) {
             return Cow::Owned(self.whole.for_recipient(recipient));
         }

@@ -72,10 +72,14 @@ impl Plan {
     }
 }
 
+/// So many places are compared one by one with a further one.
+const FEW: usize = 8;
+
 /// A plan in the making.
 #[derive(Default)]
 struct Planner {
     plan: Plan,
+    /// The places, once there are more than a few.
     places: HashMap<Destination, usize>,
     /// Groups by what the table gave for them, which is the same allocation for
     /// the same alias; it is held so that no other takes its place in memory.
@@ -130,9 +134,8 @@ impl Planner {
         group: usize,
         known: Option<Presence>,
     ) {
-        let new = self.plan.places.len();
-        let index = *self.places.entry(destination.clone()).or_insert(new);
-        if let Some(place) = self.plan.places.get_mut(index) {
+        let there = self.index_of(destination);
+        if let Some(place) = there.and_then(|index| self.plan.places.get_mut(index)) {
             place.groups.push(group);
             return;
         }
@@ -143,6 +146,19 @@ impl Planner {
             missing: known.unwrap_or_else(|| presence(destination)) != Presence::There,
             folder: OnceLock::new(),
         });
+    }
+
+    /// Where this place stands, if it does already.
+    fn index_of(&mut self, destination: &Destination) -> Option<usize> {
+        let places = &self.plan.places;
+        if places.len() <= FEW {
+            let mut places = places.iter();
+            return places.position(|place| place.destination == *destination);
+        }
+        let new = places.iter().enumerate().skip(self.places.len());
+        let new = new.map(|(index, place)| (place.destination.clone(), index));
+        self.places.extend(new);
+        self.places.get(destination).copied()
     }
 }
 

@@ -4,14 +4,13 @@
 mod answers;
 mod questions;
 
-use std::io::{self, Cursor, Read};
+use std::io;
 use std::path::PathBuf;
 
 use ima_mailbox::OpenFolders;
 use ima_message::HeaderBlock;
 use ima_program::child::orphans;
 use ima_program::exit::Exit;
-use ima_program::spool::IN_MEMORY;
 use ima_program::{log, report};
 
 use crate::PROGRAM;
@@ -167,11 +166,6 @@ fn deliver(
                 return Ok(answers.finish(if is_refused { "FAIL" } else { "PARTIAL" })?);
             }
         }
-    } else if header.size() <= IN_MEMORY {
-        let mut octets = Vec::with_capacity(usize::try_from(header.size()).unwrap_or_default());
-        data.read_to_end(&mut octets)?;
-        let mut octets = Cursor::new(octets);
-        serve::serve_once(plan, &headers, &mut octets, &ledger)?;
     } else {
         serve::serve_once(plan, &headers, data, &ledger)?;
     }

@@ -109,7 +109,7 @@ impl<R: Read> Questions<R> {
             let why = format!("a header block has at most {MAX_BLOCK} octets");
             return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
-        let mut block = Vec::new();
+        let mut block = Vec::with_capacity(usize::try_from(octets).unwrap_or_default());
         self.octets(octets).read_to_end(&mut block)?;
         Ok(block)
     }

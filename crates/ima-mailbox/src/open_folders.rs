@@ -3,9 +3,10 @@
 //! at its path costs one.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -26,7 +27,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Folders that were opened, by their paths.
 #[derive(Debug)]
 pub struct OpenFolders {
-    folders: HashMap<PathBuf, OpenFolder>,
+    folders: HashMap<OsString, OpenFolder>,
     settled: Duration,
 }
 
@@ -82,7 +83,9 @@ impl OpenFolders {
         path: &Path,
         header: &HeaderBlock,
     ) -> Result<Arc<Folder>, MailboxError> {
-        self.folders.retain(|_, open| open.opened.elapsed() < FRESH);
+        let now = Instant::now();
+        self.folders
+            .retain(|_, open| now.saturating_duration_since(open.opened) < FRESH);
         if let Some(folder) = self.known(path) {
             folder.has_room_for(header)?;
             return Ok(folder);
@@ -107,21 +110,21 @@ impl OpenFolders {
             }
             let open = OpenFolder {
                 folder: Arc::clone(&folder),
-                opened: Instant::now(),
+                opened: now,
                 stamp,
             };
-            self.folders.insert(path.to_owned(), open);
+            self.folders.insert(path.into(), open);
         }
         Ok(folder)
     }
 
     /// The folder that is open, where it is still the one at its path.
     fn known(&mut self, path: &Path) -> Option<Arc<Folder>> {
-        let open = self.folders.get(path)?;
+        let open = self.folders.get(path.as_os_str())?;
         if Stamp::of(path) == Some(open.stamp) {
             return Some(Arc::clone(&open.folder));
         }
-        self.folders.remove(path);
+        self.folders.remove(path.as_os_str());
         None
     }
 }
@@ -153,6 +156,8 @@ impl Stamp {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     struct Place {

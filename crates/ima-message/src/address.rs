@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use precis_core::profile::PrecisFastInvocation;
 use precis_profiles::{UsernameCaseMapped, UsernameCasePreserved};
@@ -25,9 +26,9 @@ use crate::text;
 /// What stands before the `@`.
 #[derive(Clone, Debug)]
 pub struct Localpart {
-    written: Box<str>,
+    written: Arc<str>,
     /// None where `written` is in mapped form already.
-    mapped: Option<Box<str>>,
+    mapped: Option<Arc<str>>,
 }
 
 /// An address, equal to another where the mapped localpart and the A-labels of

@@ -154,8 +154,9 @@ impl HeaderBlock {
         })
     }
 
-    /// The fields whose value is kept.
-    fn kinds(&self) -> impl Iterator<Item = &Field> {
+    /// The meaning of each field, in order, but for those that mean no more than their
+    /// name says: `ima`, `subject`, `reply-to`, `references` and unknown ones.
+    pub fn kinds(&self) -> impl Iterator<Item = &Field> {
         self.lines.iter().map(|line| &line.field)
     }
 
@@ -256,17 +257,19 @@ impl HeaderBlock {
     #[must_use]
     pub fn recipients(&self) -> Vec<&Address> {
         let delivers = self.kinds().any(|field| matches!(field, Field::Deliver(_)));
-        let mut seen = HashSet::new();
-        self.kinds()
-            .filter_map(|field| match field {
-                Field::Deliver(address) if delivers => Some(address),
-                Field::To(mailbox) | Field::Cc(mailbox) | Field::Bcc(mailbox) if !delivers => {
-                    Some(mailbox.address())
-                }
-                _ => None,
-            })
-            .filter(|address| seen.insert(*address))
-            .collect()
+        let recipients = self.kinds().filter_map(|field| match field {
+            Field::Deliver(address) if delivers => Some(address),
+            Field::To(mailbox) | Field::Cc(mailbox) | Field::Bcc(mailbox) if !delivers => {
+                Some(mailbox.address())
+            }
+            _ => None,
+        });
+        let mut recipients: Vec<&Address> = recipients.collect();
+        if recipients.len() > 1 {
+            let mut seen = HashSet::new();
+            recipients.retain(|address| seen.insert(*address));
+        }
+        recipients
     }
 
     /// Who answers for the message's delivery: the last `mailer`, else `from`.

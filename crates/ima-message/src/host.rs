@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
@@ -19,9 +20,9 @@ use idna::uts46::{DnsLength, Hyphens, Uts46};
 /// A-labels are.
 #[derive(Clone, Debug)]
 pub struct Hostpart {
-    written: Box<str>,
+    written: Arc<str>,
     /// None where `written` is lower-case A-labels already.
-    ascii: Option<Box<str>>,
+    ascii: Option<Arc<str>>,
 }
 
 /// Why a text is not a hostpart.

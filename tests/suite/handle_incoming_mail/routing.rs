@@ -65,6 +65,34 @@ fn an_alias_answers_once_and_its_places_are_served_once() {
     );
 }
 
+/// However many places there are, one that several lead to is served once.
+#[test]
+fn many_aliases_to_many_places_serve_each_once() {
+    const PLACES: usize = 12;
+    let all = |from: usize| -> Vec<String> {
+        (from..PLACES).map(|n| format!("\"u{n}@b.test\"")).collect()
+    };
+    let mut routes = String::from("\"*@b.test\" = { command = [\"./note\", \"{address}\"] }\n");
+    let mut lines = String::new();
+    let mut ok = Vec::new();
+    for n in 0..PLACES {
+        let (alias, members) = (format!("from{n}@b.test"), all(n).join(", "));
+        routes += &format!("\"{alias}\" = {{ alias = [{members}] }}\n");
+        lines += &format!("to: {alias}\n");
+        ok.push(format!("OK {alias}"));
+    }
+    let site = Site::new(&routes);
+    site.script("note", "echo \"$1\" >>{dir}/log");
+    let ok: Vec<&str> = ok.iter().map(String::as_str).collect();
+    site.delivers(&message(&lines), 0, &ok);
+    let log = site.read("log");
+    let mut served: Vec<_> = log.lines().map(str::to_owned).collect();
+    served.sort_unstable();
+    let mut places: Vec<_> = (0..PLACES).map(|n| format!("u{n}@b.test")).collect();
+    places.sort_unstable();
+    assert_eq!(served, places);
+}
+
 #[test]
 fn an_alias_is_ok_or_failed_where_all_are_and_deferred_otherwise() {
     let site = Site::new(

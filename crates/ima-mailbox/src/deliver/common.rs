@@ -93,10 +93,7 @@ impl<'a> Common<'a> {
             Ok(length) if length <= BUFFER => {
                 let mut octets = Vec::with_capacity(length);
                 for part in header.inline_parts() {
-                    source.read(part, &mut |more| {
-                        octets.extend_from_slice(more);
-                        Ok(())
-                    })?;
+                    source.hold(part, &mut octets)?;
                 }
                 Some(Inline::Held(octets))
             }

@@ -72,13 +72,10 @@ impl Body {
         Ok(Self::Large(draft))
     }
 
-    fn take(&mut self, octets: &[u8]) -> Result<(), MailboxError> {
+    fn read(&mut self, part: &Part, source: &mut Source<'_>) -> Result<(), MailboxError> {
         match self {
-            Self::Held(held) => {
-                held.extend_from_slice(octets);
-                Ok(())
-            }
-            Self::Large(draft) => draft.write(octets),
+            Self::Held(held) => source.hold(part, held),
+            Self::Large(draft) => source.read(part, &mut |octets| draft.write(octets)),
         }
     }
 
@@ -106,7 +103,7 @@ impl Incoming {
         let mut source = Source::new(header, data);
         let mut body = Body::begin(&stage, header)?;
         for part in header.inline_parts() {
-            source.read(part, &mut |octets| body.take(octets))?;
+            body.read(part, &mut source)?;
         }
         let mut attachments = Vec::new();
         let mut by_digest: BTreeMap<PartDigest, Arc<Staged>> = BTreeMap::new();

@@ -12,6 +12,7 @@ pub(super) struct Source<'a> {
     data: &'a mut dyn Read,
     verifier: DataVerifier<'a>,
     missing: u64,
+    /// Made when it is needed first.
     buffer: Vec<u8>,
 }
 
@@ -21,10 +22,7 @@ impl<'a> Source<'a> {
             data,
             verifier: DataVerifier::new(header.parts()),
             missing: header.size(),
-            buffer: vec![
-                0;
-                usize::try_from(header.size()).map_or(BUFFER, |size| size.clamp(1, BUFFER))
-            ],
+            buffer: Vec::new(),
         }
     }
 
@@ -36,6 +34,10 @@ impl<'a> Source<'a> {
         part: &Part,
         take: &mut dyn FnMut(&[u8]) -> Result<(), MailboxError>,
     ) -> Result<(), MailboxError> {
+        if self.buffer.is_empty() {
+            let size = usize::try_from(self.missing).unwrap_or(BUFFER);
+            self.buffer = vec![0; size.clamp(1, BUFFER)];
+        }
         let mut missing = part.length();
         while missing > 0 {
             let most = usize::try_from(missing)
@@ -43,10 +45,7 @@ impl<'a> Source<'a> {
                 .min(self.buffer.len());
             let octets = read_some(self.data, self.buffer.get_mut(..most).unwrap_or_default())?;
             if octets.is_empty() {
-                return Err(DataError::Short {
-                    missing: self.missing.into(),
-                }
-                .into());
+                return Err(self.short());
             }
             self.verifier.update(octets)?;
             take(octets)?;
@@ -56,14 +55,31 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Reads the next part, which is to be held as a whole, behind what is held.
+    pub(super) fn hold(&mut self, part: &Part, held: &mut Vec<u8>) -> Result<(), MailboxError> {
+        let begin = held.len();
+        let mut data = (&mut *self.data).take(part.length());
+        let read = data.read_to_end(held).map_err(MailboxError::Read)? as u64;
+        self.missing = self.missing.saturating_sub(read);
+        self.verifier
+            .update(held.get(begin..).unwrap_or_default())?;
+        match read < part.length() {
+            true => Err(self.short()),
+            false => Ok(()),
+        }
+    }
+
+    fn short(&self) -> MailboxError {
+        let missing = self.missing.into();
+        DataError::Short { missing }.into()
+    }
+
     /// The data end here, whole, and nothing follows.
-    pub(super) fn end(mut self) -> Result<(), MailboxError> {
+    pub(super) fn end(self) -> Result<(), MailboxError> {
         self.verifier.finish()?;
-        let more = read_some(self.data, self.buffer.get_mut(..1).unwrap_or_default())?;
-        if more.is_empty() {
-            Ok(())
-        } else {
-            Err(DataError::Long.into())
+        match read_some(self.data, &mut [0])? {
+            [] => Ok(()),
+            _ => Err(DataError::Long.into()),
         }
     }
 }
