@@ -253,23 +253,12 @@ fn read_first_line(file: &File) -> io::Result<Option<Generation>> {
 
 /// The offset behind the last LF of a file that holds one.
 fn end_of_last_line(file: &File, length: u64) -> io::Result<u64> {
-    // In all but the rarest case the last octet is the LF.
-    let mut last = [0];
-    if let Some(place) = length.checked_sub(1) {
-        file.read_exact_at(&mut last, place)?;
-    }
-    match last {
-        [b'\n'] => Ok(length),
-        _ => end_of_line_before(file, length),
-    }
-}
-
-/// The same, where the file does not end with it.
-fn end_of_line_before(file: &File, length: u64) -> io::Result<u64> {
     let mut block = [0; 4096];
     let mut end = length;
+    // In all but the rarest case the first octet looked at is the LF.
+    let mut size: usize = 1;
     while end > 0 {
-        let take = usize::try_from(end).unwrap_or(usize::MAX).min(block.len());
+        let take = usize::try_from(end).unwrap_or(usize::MAX).min(size);
         let start = end - take as u64;
         let Some(octets) = block.get_mut(..take) else {
             break;
@@ -279,6 +268,7 @@ fn end_of_line_before(file: &File, length: u64) -> io::Result<u64> {
             return Ok(start + last as u64 + 1);
         }
         end = start;
+        size = block.len();
     }
     Ok(0)
 }
