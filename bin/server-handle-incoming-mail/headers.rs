@@ -14,16 +14,13 @@ pub(crate) struct Headers<'m> {
     whole: &'m HeaderBlock,
     /// Recipients whose header block names them where it names nobody else.
     with_own_line: HashSet<&'m Address>,
-    /// Nobody is named whom others are not shown: all get the whole one.
-    is_open: bool,
-    common: OnceLock<HeaderBlock>,
+    /// `None`: the whole one.
+    common: OnceLock<Option<HeaderBlock>>,
     digest: MessageDigest,
 }
 
 impl<'m> Headers<'m> {
     pub(crate) fn new(whole: &'m HeaderBlock) -> Self {
-        let mut fields = whole.kinds();
-        let is_open = !fields.any(|field| matches!(field, Field::Bcc(_) | Field::Deliver(_)));
         let mut fields = whole.kinds();
         let named = fields.any(|field| matches!(field, Field::To(_) | Field::Cc(_)));
         let with_own_line = whole.kinds().filter_map(|field| match field {
@@ -34,7 +31,6 @@ impl<'m> Headers<'m> {
         Self {
             whole,
             with_own_line: with_own_line.collect(),
-            is_open,
             common: OnceLock::new(),
             digest: whole.digest(),
         }
@@ -47,16 +43,16 @@ impl<'m> Headers<'m> {
 
     /// A recipient's.
     pub(crate) fn of(&self, recipient: &Address) -> Cow<'_, HeaderBlock> {
-        if self.is_open {
-            return Cow::Borrowed(self.whole);
-        }
+        let own = || self.whole.for_recipient(recipient);
         if self.with_own_line.contains(recipient) {
-            return Cow::Owned(self.whole.for_recipient(recipient));
+            // Lent is only what is no one's alone.
+            return Cow::Owned(own().into_owned());
         }
-        Cow::Borrowed(
-            self.common
-                .get_or_init(|| self.whole.for_recipient(recipient)),
-        )
+        let common = self.common.get_or_init(|| match own() {
+            Cow::Owned(common) => Some(common),
+            Cow::Borrowed(_) => None,
+        });
+        Cow::Borrowed(common.as_ref().unwrap_or(self.whole))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Header blocks made from others by taking transport lines away or adding them.
 //! Digest and signatures stay as they are.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::{Field, HeaderBlock, Line};
@@ -25,19 +26,23 @@ impl HeaderBlock {
     /// What a recipient gets: no `deliver`, and of the `bcc` lines only the
     /// recipient's own. Where that would leave no recipient in the block at
     /// all, the recipient's own `deliver` line stays, since a message without
-    /// recipients is none.
+    /// recipients is none. Where nothing goes it is this block.
     #[must_use]
-    pub fn for_recipient(&self, recipient: &Address) -> Self {
+    pub fn for_recipient(&self, recipient: &Address) -> Cow<'_, Self> {
         let own_bcc =
             |field: &Field| matches!(field, Field::Bcc(mailbox) if mailbox.address() == recipient);
         let named = self
             .kinds()
             .any(|field| matches!(field, Field::To(_) | Field::Cc(_)) || own_bcc(field));
-        self.keeping(|field| match field {
+        let stays = |field: &Field| match field {
             Field::Bcc(_) => own_bcc(field),
             Field::Deliver(address) => !named && address == recipient,
             _ => true,
-        })
+        };
+        match self.kinds().all(stays) {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(self.keeping(stays)),
+        }
     }
 
     /// With the line of the receiving server as its last field, in place of any
