@@ -2,7 +2,7 @@
 //! its handle, never by a path, and never through a symbolic link.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -145,13 +145,23 @@ impl Directory {
         name: &str,
         access: OFlags,
     ) -> Result<Option<File>, MailboxError> {
+        let found = self.find_file_and_metadata(name, access)?;
+        Ok(found.map(|(file, _)| file))
+    }
+
+    /// As [`Directory::find_file`], with what is known of the file.
+    pub(crate) fn find_file_and_metadata(
+        &self,
+        name: &str,
+        access: OFlags,
+    ) -> Result<Option<(File, Metadata)>, MailboxError> {
         match open_beneath(&self.file, name, access | OFlags::NONBLOCK, Mode::empty()) {
             Ok(fd) => {
                 let file = File::from(fd);
-                if self.metadata(name, &file)?.is_file() {
-                    Ok(Some(file))
-                } else {
-                    Err(self.wrong_kind(name, Kind::File))
+                let metadata = self.metadata(name, &file)?;
+                match metadata.is_file() {
+                    true => Ok(Some((file, metadata))),
+                    false => Err(self.wrong_kind(name, Kind::File)),
                 }
             }
             Err(Errno::NOENT) => Ok(None),
@@ -337,11 +347,7 @@ impl Directory {
         &self.path
     }
 
-    pub(crate) fn metadata(
-        &self,
-        name: &str,
-        file: &File,
-    ) -> Result<std::fs::Metadata, MailboxError> {
+    pub(crate) fn metadata(&self, name: &str, file: &File) -> Result<Metadata, MailboxError> {
         file.metadata().map_err(|e| self.fault(Step::Open, name, e))
     }
 

@@ -142,8 +142,7 @@ impl Folder {
             }
         }
         self.root.file(name::LOCK, OFlags::RDWR)?;
-        let journal = self.root.file(name::JOURNAL, OFlags::RDWR)?;
-        Journal::from_file(&self.root, journal).map(|_| ())
+        Journal::open_for(&self.root, OFlags::RDWR).map(|_| ())
     }
 
     /// Disk, inodes and the mailbox's quota.
@@ -332,8 +331,11 @@ fn with_room(
 
 /// As [`Folder::refuse_foreign_root`], by a folder's directory alone.
 pub(crate) fn refuse_foreign_root(root: &Directory) -> Result<(), MailboxError> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
     let (_, owner) = root.device_and_owner()?;
-    if geteuid().is_root() && owner != 0 {
+    if owner != 0 {
         return Err(MailboxError::Owner {
             path: root.path().to_owned(),
             owner,

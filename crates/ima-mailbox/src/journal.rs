@@ -22,7 +22,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use rustix::fs::{OFlags, ftruncate};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use ima_message::{Entry, EntryError, Generation, Token};
 
@@ -118,17 +118,14 @@ impl Journal {
 
     /// Opens a folder's journal for reading.
     pub(crate) fn open(directory: &Directory) -> Result<Self, MailboxError> {
-        Self::from_file(directory, directory.file(JOURNAL, OFlags::RDONLY)?)
+        Self::open_for(directory, OFlags::RDONLY)
     }
 
     /// Opens a folder's journal for appending, under its exclusive lock, and
     /// cuts off a last line without LF. Whoever appends has it from
     /// [`crate::folder::Folder`], by which its name is on the disk.
     pub(crate) fn open_to_append(directory: &Directory) -> Result<Self, MailboxError> {
-        let mut journal = Self::from_file(
-            directory,
-            directory.file(JOURNAL, OFlags::RDWR | OFlags::APPEND)?,
-        )?;
+        let mut journal = Self::open_for(directory, OFlags::RDWR | OFlags::APPEND)?;
         if journal.rest > 0 {
             journal.truncate()?;
             journal.rest = 0;
@@ -136,12 +133,12 @@ impl Journal {
         Ok(journal)
     }
 
-    /// A file that was opened under a folder's name for its journal.
-    pub(crate) fn from_file(directory: &Directory, file: File) -> Result<Self, MailboxError> {
+    /// Opens a folder's journal, with whatever access is wanted.
+    pub(crate) fn open_for(directory: &Directory, access: OFlags) -> Result<Self, MailboxError> {
         let path = directory.path().join(JOURNAL);
-        let metadata = file
-            .metadata()
-            .map_err(|e| MailboxError::io(Step::Open, &path, e))?;
+        let (file, metadata) = directory
+            .find_file_and_metadata(JOURNAL, access)?
+            .ok_or_else(|| directory.fault(Step::Open, JOURNAL, Errno::NOENT))?;
         let length = metadata.size();
         let generation = match read_first_line(&file) {
             Ok(Some(generation)) => generation,
