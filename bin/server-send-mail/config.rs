@@ -1,6 +1,7 @@
 //! server-send-mail.toml(5).
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ fn idle_timeout() -> Period {
 /// What all messages of a run share.
 #[derive(Debug)]
 pub struct Office {
+    /// The configuration's file, for messages.
+    pub file: PathBuf,
     /// How servers are found.
     pub dialler: Dialler,
     /// As whom they are spoken to.
@@ -69,11 +72,14 @@ impl Office {
     /// Puts a configuration to work.
     pub fn open(loaded: Loaded<Config>) -> Result<Self, UseError> {
         let Loaded {
-            value: config, dir, ..
+            value: config,
+            dir,
+            file,
         } = loaded;
         let identities = Identities::load(&config.identity, &dir)?;
         let verifier = PeerVerifier::load(&config.roots, &config.crls, &dir)?;
         Ok(Self {
+            file,
             dialler: Dialler::new(
                 config.hosts,
                 Service::IMDP,

@@ -113,10 +113,11 @@ impl<'o> Dispatch<'o> {
         if self.office.identities.for_host(&from).is_none()
             && !self.office.local_hosts.contains(&from)
         {
-            let text = format!(
-                "no [[identity]] for {from} in the configuration, so nobody would believe it"
-            );
-            self.complain(&text);
+            let reason = |file: &str| {
+                format!("no [[identity]] for {from} in {file}, so nobody would believe it")
+            };
+            self.complain(&reason(&self.office.file.display().to_string()));
+            let text = reason("the configuration");
             self.answer_all(message.header().recipients(), |address| {
                 deferred(address, None, &text)
             });

@@ -93,7 +93,8 @@ fn who_may_not_send_for_a_host_says_which() {
             2,
             &["DEFER bob@b.test - 60 86400 no [[identity]] for x.test"],
         )
-        .explains("no [[identity]] for x.test");
+        .explains("no [[identity]] for x.test in /")
+        .explains("/server-send-mail.toml, so nobody would believe it");
     // The return path is the last mailer's.
     let passed_on = letter.replacen("\n\n", "\nmailer: staff@list.test\n\n", 1);
     place
