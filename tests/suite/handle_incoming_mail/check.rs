@@ -66,27 +66,24 @@ fn an_inbox_is_asked_whether_it_can_take_so_much() {
     .explains("event=inbox-missing");
 }
 
-/// The least processor time of three that a check of so many recipients takes.
-fn time(site: &Site, recipients: usize, code: i32) -> Duration {
+/// The processor time that so many checks of so many recipients take together.
+fn time(site: &Site, checks: usize, recipients: usize, code: i32) -> Duration {
     let mut lines = String::new();
     for n in 0..recipients {
         writeln!(lines, "to: user{n:06}+tag@b.test").unwrap();
     }
     fs::write(site.path("header"), header_of(&message(&lines))).unwrap();
-    let script = "\"$0\" --check header >lines; code=$?; times; exit $code";
-    let runs = (0..3).map(|_| {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script, PROGRAM]);
-        shell
-            .env("EMEMO_CONFIG_DIR", site.path(""))
-            .current_dir(site.path(""));
-        let answer = finish(shell, b"");
-        assert_eq!(answer.code, Some(code), "{}", answer.stderr);
-        let named = if code == 1 { recipients } else { 0 };
-        assert_eq!(site.read("lines").lines().count(), named);
-        processor_time(&answer.stdout)
-    });
-    runs.min().unwrap()
+    let check = format!("\"$0\" --check header >lines; [ $? = {code} ] || exit 1\n");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &(check.repeat(checks) + "times"), PROGRAM])
+        .env("EMEMO_CONFIG_DIR", site.path(""))
+        .current_dir(site.path(""));
+    let answer = finish(shell, b"");
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let named = if code == 1 { recipients } else { 0 };
+    assert_eq!(site.read("lines").lines().count(), named);
+    processor_time(&answer.stdout)
 }
 
 /// User and system time of a shell's children, as its `times` says: `0m0.05s 0m0.01s`.
@@ -101,6 +98,10 @@ fn processor_time(times: &str) -> Duration {
         })
         .sum()
 }
+
+/// For ten thousand recipients. Two seconds are for the program as it is used; without
+/// optimisation it takes many times as long.
+const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
 
 #[test]
 fn ten_thousand_recipients_take_linear_time() {
@@ -120,18 +121,16 @@ fn ten_thousand_recipients_take_linear_time() {
         ),
         (of_route_file, 0),
     ] {
-        let thousand = time(&site, 1000, code);
-        // Processor time: other tests and strangers share this machine's clock.
-        let ten_thousand = time(&site, 10_000, code);
-        // Two seconds are for the program as it is used; without optimisation it
-        // takes many times as long.
-        let limit = if cfg!(debug_assertions) { 10 } else { 2 };
-        assert!(
-            ten_thousand < Duration::from_secs(limit),
-            "{ten_thousand:?}"
-        );
-        // The shell counts in hundredths of a second.
-        let most = (thousand + Duration::from_millis(10)) * 15;
-        assert!(ten_thousand < most, "{thousand:?}, {ten_thousand:?}");
+        // Processor time: other tests and strangers share this machine's clock. They share
+        // its caches, too; but what is not linear, or too slow, is so in every round.
+        let mut rounds = Vec::new();
+        let kept = (0..5).any(|_| {
+            // Both take about as long: the shell counts in hundredths of a second.
+            let thousand_ten_times = time(&site, 10, 1000, code);
+            let ten_thousand = time(&site, 1, 10_000, code);
+            rounds.push((thousand_ten_times, ten_thousand));
+            ten_thousand < LIMIT && ten_thousand < thousand_ten_times * 3 / 2
+        });
+        assert!(kept, "{rounds:?}");
     }
 }
