@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Argon2, Params};
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
 use super::*;
@@ -381,15 +382,15 @@ fn ten_thousand_users_are_read_once() {
         )
     });
     let file = place.write("users.toml", &tables.collect::<String>());
-    let begin = Instant::now();
+    let processor_time = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let begin = processor_time();
     let users = Users::load(&file).unwrap();
-    let load = begin.elapsed();
-    let begin = Instant::now();
+    let loaded = processor_time();
     for number in 0..10_000 {
         let who = address(&format!("user{number}@b.test"));
         assert!(users.by_certificate(&who, &key('0')).is_some());
     }
-    let logins = begin.elapsed();
+    let (load, logins) = (loaded - begin, processor_time() - loaded);
     assert!(
         logins < load * 5,
         "10,000 users are read in {load:?}; as many logins take {logins:?}"

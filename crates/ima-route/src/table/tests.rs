@@ -7,7 +7,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::LineError;
 
@@ -382,7 +383,8 @@ fn ten_thousand_look_ups_in_many_lines_are_fast() {
             .unwrap()
         })
         .collect();
-    let begin = Instant::now();
+    // Processor time of this test alone, on machines that others use, too.
+    let begin = clock_gettime(ClockId::ThreadCPUTime);
     for (n, address) in addresses.iter().enumerate() {
         let destinations = table.look_up(address).unwrap().unwrap();
         let Action::Inbox { path, .. } = &destinations[0].action else {
@@ -395,5 +397,6 @@ fn ten_thousand_look_ups_in_many_lines_are_fast() {
         };
         assert_eq!(path.to_str(), Some(wanted.as_str()));
     }
-    assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+    let took = clock_gettime(ClockId::ThreadCPUTime) - begin;
+    assert!(took.tv_sec < 5, "{took:?}");
 }
