@@ -244,41 +244,39 @@ impl<'o> Dispatch<'o> {
         bar.finish_and_clear();
     }
 
-    /// No data to anyone. Where a host refused, that is final for all.
+    /// No data to anyone. Where a host refused, that is final for all. What became of
+    /// the message is said first: a host that answers ABORT late holds nobody's line.
     fn abort(&self, legs: &mut [Leg<'_>], verdicts: &[Verdict], refusal: Option<&str>) {
+        for (leg, verdict) in legs.iter().zip(verdicts) {
+            self.not_sent(leg, verdict, refusal);
+        }
         let mut pairs: Vec<_> = legs.iter_mut().zip(verdicts).collect();
         each(&mut pairs, |(leg, verdict)| {
             if matches!(verdict, Verdict::Accepts(_)) {
                 leg.abort(self.upcoming);
             }
         });
-        for (leg, verdict) in pairs {
-            let others = |text: &str| match refusal {
-                Some(host) => format!("not sent to anyone, since {host} refused{text}"),
-                None => format!("not sent to anyone yet, since not every host takes it now{text}"),
-            };
-            let (seconds, text) = match verdict {
-                Verdict::Refuses(text) => {
-                    self.refuse(leg, text);
-                    continue;
-                }
-                Verdict::Accepts(_) => (None, others("")),
-                Verdict::Defers(_, text) if refusal.is_some() => {
-                    (None, others(&format!("; here: {text}")))
-                }
-                Verdict::Defers(seconds, text) => {
-                    self.defer(leg, *seconds, text);
-                    continue;
-                }
-            };
-            self.answer_all(leg.recipients.iter().copied(), |address| match refusal {
-                Some(_) => HandlerLine::Fail {
-                    address,
-                    text: text.as_str().into(),
-                },
-                None => deferred(address, seconds, &text),
-            });
-        }
+    }
+
+    /// Answers the recipients of a host for a message that nobody is sent.
+    fn not_sent(&self, leg: &Leg<'_>, verdict: &Verdict, refusal: Option<&str>) {
+        let others = |text: &str| match refusal {
+            Some(host) => format!("not sent to anyone, since {host} refused{text}"),
+            None => format!("not sent to anyone yet, since not every host takes it now{text}"),
+        };
+        let text = match verdict {
+            Verdict::Refuses(text) => return self.refuse(leg, text),
+            Verdict::Accepts(_) => others(""),
+            Verdict::Defers(_, text) if refusal.is_some() => others(&format!("; here: {text}")),
+            Verdict::Defers(seconds, text) => return self.defer(leg, *seconds, text),
+        };
+        self.answer_all(leg.recipients.iter().copied(), |address| match refusal {
+            Some(_) => HandlerLine::Fail {
+                address,
+                text: text.as_str().into(),
+            },
+            None => deferred(address, None, &text),
+        });
     }
 
     fn defer(&self, leg: &Leg<'_>, seconds: Option<u64>, text: &str) {

@@ -1,6 +1,8 @@
 //! Servers that break the rules, or off: whatever they do, each recipient has
 //! one line, in bounded time, and nothing was delivered that was not said to be.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -301,4 +303,62 @@ fn an_answer_that_was_given_twice_is_not_the_next_message_s() {
     let sent = super::Sent::of(&place.a.send(b"", &[&path("1"), &path("2")]));
     sent.is(2, &["DEFER bob@b.test - ", "OK bob@b.test"]);
     assert_eq!(b.octets("DATA"), [b"1"]);
+}
+
+/// One that said "+ alive" for ever once held all lines, and all later mail, for ever.
+#[test]
+fn it_answers_abort_late_or_never() {
+    let place = Place::new();
+    let c = place.answering("c.test", "REJECT policy no", "OK");
+    let (hear, heard) = std::sync::mpsc::sync_channel::<()>(1);
+    let heard = std::sync::Mutex::new(heard);
+    let b = Receiver::start(&place.identity("b.test"), move |_, peer| {
+        crate::peer::follow(peer, |said, peer| match said.word() {
+            "HEADERS" => peer.say("ACCEPT"),
+            _ => {
+                heard.lock().unwrap().recv().unwrap();
+                peer.say("OK");
+            }
+        });
+    });
+    place.a.knows("b.test", b.address);
+    let letter = letter(&["bob@b.test", "carol@c.test"], "Hello\n");
+    let path = place.site.path().join("letter.ima");
+    std::fs::write(&path, &letter).unwrap();
+    let mut child = (place.a.command("server-send-mail").arg(&path))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines: Vec<String> = lines.take(2).map(Result::unwrap).collect();
+    assert!(lines[0].starts_with("FAIL bob@b.test "), "{lines:?}");
+    assert!(lines[1].starts_with("FAIL carol@c.test "), "{lines:?}");
+    // Only now ABORT is answered, and nobody has lost patience.
+    hear.send(()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(b.words(), ["HEADERS", "ABORT", "DONE"]);
+
+    place.set("idle-timeout", "\"1s\"");
+    let b = Receiver::start(&place.identity("b.test"), |_, mut peer| {
+        accept(&mut peer);
+        let _ = peer.command();
+        while peer.try_send(b"+ alive\n").is_ok() {
+            // This is the slowness that is tested.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    place.a.knows("b.test", b.address);
+    let begin = Instant::now();
+    place.send(&[&letter[..], &letter].concat()).is(
+        1,
+        &[
+            "FAIL bob@b.test ",
+            "FAIL bob@b.test ",
+            "FAIL carol@c.test ",
+            "FAIL carol@c.test ",
+        ],
+    );
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!((b.connections(), c.connections()), (2, 2));
 }

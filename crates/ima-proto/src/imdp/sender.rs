@@ -30,8 +30,9 @@ pub struct Times {
     /// question, or, where that went ahead of another answer, from when its own is
     /// awaited.
     pub headers: Duration,
-    /// For any other answer, counted from the last line that came; and for a
-    /// write in which nothing goes.
+    /// For the answer to DATA, counted from the last line that came; for the answer
+    /// to ABORT in all, whatever lines come meanwhile; and for a write in which
+    /// nothing goes.
     pub idle: Duration,
     /// For one message, and as long again as it takes at 16 KiB/s.
     pub message: Duration,
@@ -272,7 +273,8 @@ impl<C: Channel> Sender<C> {
     /// # Errors
     /// As [`Sender::abort`].
     pub fn withdraw(&mut self) -> Result<(), SendError> {
-        self.wire.set_message_deadline(None);
+        // There is nothing to work on: lines that say otherwise gain no time.
+        self.ends_within(self.times.idle);
         self.begins_answer();
         Ok(self.wire.write_line(&Command::Abort.to_string())?)
     }
