@@ -3,10 +3,9 @@
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ima_message::ByteSize;
-use ima_program::config::{ConfigPath, Period};
+use ima_program::config::{ConfigPath, Timeout};
 use ima_proto::tls::{Identities, IdentityError, IdentityToml, RootSource};
 use ima_proto::users::{Users, UsersError};
 use serde::Deserialize;
@@ -35,25 +34,6 @@ pub struct Config {
     /// Where what is counted goes.
     pub metrics: Option<ConfigPath>,
     identity: Vec<IdentityToml>,
-}
-
-/// A time in which something can be done.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "Period")]
-struct Timeout(Duration);
-
-#[derive(Debug, thiserror::Error)]
-#[error("nobody can keep a time of 0: write a longer one, such as \"30s\"")]
-struct ZeroTimeout;
-
-impl TryFrom<Period> for Timeout {
-    type Error = ZeroTimeout;
-    fn try_from(Period(time): Period) -> Result<Self, ZeroTimeout> {
-        match time.is_zero() {
-            true => Err(ZeroTimeout),
-            false => Ok(Self(time)),
-        }
-    }
 }
 
 fn listen() -> Vec<String> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ima_message::{ByteSize, Hostpart};
 use ima_program::child::ChildError;
-use ima_program::config::{ConfigPath, Loaded, Period};
+use ima_program::config::{ConfigPath, Loaded, Timeout};
 use ima_program::log;
 use ima_program::program::locate;
 use ima_proto::handlers::{
@@ -39,9 +39,9 @@ pub struct Config {
     max_connections_per_domain: Option<NonZero<usize>>,
     max_handshakes: Option<NonZero<usize>>,
     max_handlers: Option<NonZero<usize>>,
-    max_messages_per_connection: Option<u64>,
-    idle_timeout: Option<Period>,
-    message_timeout: Option<Period>,
+    max_messages_per_connection: Option<NonZero<u64>>,
+    idle_timeout: Option<Timeout>,
+    message_timeout: Option<Timeout>,
     #[serde(default, rename = "redirect-networks")]
     _redirect_networks: Vec<Network>,
     #[serde(default = "yes", rename = "require-author-signature")]
@@ -124,11 +124,13 @@ impl Config {
             handshakes: number(self.max_handshakes, usual.handshakes),
             handlers: number(self.max_handlers, usual.handlers),
             data: self.max_size.map_or(usual.data, |ByteSize(octets)| octets),
-            messages: self.max_messages_per_connection.unwrap_or(usual.messages),
-            idle: self.idle_timeout.map_or(usual.idle, |Period(time)| time),
+            messages: self
+                .max_messages_per_connection
+                .map_or(usual.messages, NonZero::get),
+            idle: self.idle_timeout.map_or(usual.idle, |Timeout(time)| time),
             message: self
                 .message_timeout
-                .map_or(usual.message, |Period(time)| time),
+                .map_or(usual.message, |Timeout(time)| time),
             ..usual
         }
     }

@@ -8,7 +8,7 @@ mod place;
 
 pub use own::load_own;
 pub use path::ConfigPath;
-pub use period::{LONGEST, Period, PeriodError};
+pub use period::{LONGEST, Period, PeriodError, Timeout, ZeroTimeout};
 
 use serde::de::DeserializeOwned;
 use std::env;

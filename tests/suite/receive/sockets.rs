@@ -182,6 +182,18 @@ fn what_cannot_be_served_is_unfinished_and_says_why() {
         let wanted = format!("{}: {wrong}", file.display());
         assert!(said.contains(&wanted), "{said}");
     };
+    for (key, value, wrong) in [
+        ("max-messages-per-connection", "0", "1 or more"),
+        ("idle-timeout", "\"0s\"", "a time of 0"),
+        ("message-timeout", "\"0ms\"", "a time of 0"),
+    ] {
+        let right = std::fs::read_to_string(&file).unwrap();
+        place.set(key, value);
+        let (exit, said) = run(&[]);
+        assert_eq!(exit, 2, "{said}");
+        assert!(said.contains(key) && said.contains(wrong), "{said}");
+        std::fs::write(&file, right).unwrap();
+    }
     place.set("listen", "[\"127.0.0.1\"]");
     is_told("\"127.0.0.1\" in listen is not an IP address with a port");
     place.set("listen", "[]");

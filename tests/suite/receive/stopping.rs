@@ -61,6 +61,10 @@ fn what_was_accepted_is_finished() {
     assert_eq!(peer.headers(&letter), ["ACCEPT"]);
     terminate(&server.child);
     server.log.wait_for("event=stopping");
+    // Whoever comes now is not kept waiting until that has its end.
+    wait_until("a connection that is refused", || {
+        TcpStream::connect(server.address).is_err()
+    });
     assert_eq!(peer.data(&letter), ["OK"]);
     assert!(place.was_taken(&letter));
     assert_eq!(peer.rest(), (String::new(), Ending::Proper));

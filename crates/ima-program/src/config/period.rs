@@ -30,6 +30,27 @@ pub struct Period(pub Duration);
 )]
 pub struct PeriodError(pub String);
 
+/// A length of time in which something can be done: a [`Period`] that is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Period")]
+pub struct Timeout(pub Duration);
+
+/// A timeout of 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody can keep a time of 0: write a longer one, such as \"30s\"")]
+pub struct ZeroTimeout;
+
+impl TryFrom<Period> for Timeout {
+    type Error = ZeroTimeout;
+
+    fn try_from(Period(time): Period) -> Result<Self, ZeroTimeout> {
+        match time.is_zero() {
+            true => Err(ZeroTimeout),
+            false => Ok(Self(time)),
+        }
+    }
+}
+
 /// `digits ( "ms" / "s" / "m" / "h" / "d" )`, without a needless zero in front.
 impl FromStr for Period {
     type Err = PeriodError;

@@ -5,13 +5,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// What the parser's words for a type say to somebody who writes a file.
-const PLAIN: [(&str, &str); 9] = [
+const PLAIN: [(&str, &str); 10] = [
     ("u8", "a whole number from 0 to 255"),
     ("u16", "a whole number from 0 to 65535"),
     ("u32", "a whole number from 0 to 4294967295"),
     ("u64", "a whole number, 0 or more"),
     ("usize", "a whole number, 0 or more"),
     ("a nonzero usize", "a whole number, 1 or more"),
+    ("a nonzero u64", "a whole number, 1 or more"),
     ("a sequence", "a list, in [ ]"),
     ("a string", "a text, in quotes"),
     ("a boolean", "true or false"),

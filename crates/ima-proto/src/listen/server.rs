@@ -93,7 +93,7 @@ impl<P: Protocol> Server<P> {
                 for address in listeners.addresses() {
                     log::info("listening").field("address", address).emit();
                 }
-                self.listen(&listeners, &stop)
+                self.listen(listeners, &stop)
             }
         }
     }
@@ -101,7 +101,7 @@ impl<P: Protocol> Server<P> {
     /// Serves connections, a thread for each. It begins anew after the handshake:
     /// the stack that cryptography needs is as large as all else that a client
     /// takes who is idle for hours.
-    fn listen(self, listeners: &Listeners, stop: &UnixStream) -> Exit {
+    fn listen(self, listeners: Listeners, stop: &UnixStream) -> Exit {
         let server = Arc::new(self);
         while let Accepted::Connection(socket, address) = listeners.accept(stop.as_fd()) {
             let open = server.counts.accepted();
@@ -121,6 +121,9 @@ impl<P: Protocol> Server<P> {
                 });
             });
         }
+        // Whoever connects from here on is not kept waiting by a server that will not
+        // answer: others take it, or nobody.
+        drop(listeners);
         server.finish();
         Exit::Done
     }
