@@ -45,12 +45,14 @@ pub fn directory(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), Mai
     }
 }
 
-/// Checks a mailbox: every folder in it.
+/// Checks a mailbox: every folder in it. What is wrong with one, be it that it cannot
+/// be opened, is a finding, and the others are checked.
 ///
 /// # Errors
 /// As for [`directory`].
 pub fn mailbox(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), MailboxError> {
     let root = Directory::open(path)?;
+    let (_, owner) = root.device_and_owner()?;
     let mut names = root.names()?;
     names.sort();
     let mut folders = 0;
@@ -83,7 +85,19 @@ pub fn mailbox(path: &Path, report: &mut dyn FnMut(Finding)) -> Result<(), Mailb
             }
         } else {
             folders += 1;
-            folder(&path, report)?;
+            if ![0, status.st_uid].contains(&owner) {
+                let rule = Rule::Owner {
+                    expected: owner,
+                    found: status.st_uid,
+                };
+                report(Finding::new(path.clone(), rule));
+            }
+            match folder(&path, report) {
+                // Removed a moment ago.
+                Err(_) if root.status(&*name)?.is_none() => folders -= 1,
+                Err(error) => report(Finding::new(path, Rule::Unreadable(error))),
+                Ok(()) => {}
+            }
         }
     }
     if folders == 0 {

@@ -55,8 +55,6 @@ use ima_message::{DateTime, HeaderBlock};
 
 use crate::error::MailboxError;
 use crate::folder::Folder;
-use crate::lock::Lock;
-use crate::quota::Room;
 use crate::shared::Shared;
 use crate::stage::{Stage, Syncing};
 pub use batch::{Batch, Committed};
@@ -96,52 +94,23 @@ impl Folder {
     ///
     /// # Errors
     /// A refusal where the data are not those that the header block announces,
-    /// or more follow; otherwise a fault. Nothing is visible then.
+    /// or more follow; [`MailboxError::Locked`] where somebody else has the folder
+    /// locked for half a minute; otherwise a fault. Nothing is visible then.
     pub fn deliver(
         &self,
         header: &HeaderBlock,
         data: &mut dyn Read,
         shared: Option<&Shared>,
     ) -> Result<Delivered, MailboxError> {
-        let arrival = self.arrival(header, data, shared)?;
-        let room = self.hold_room()?;
-        let lock = self.lock_exclusively()?;
-        self.store_one(&lock, &arrival, room.as_ref())
-    }
-
-    /// As [`Folder::deliver`], for whoever does not wait for a lock for ever.
-    fn deliver_in_time(
-        &self,
-        header: &HeaderBlock,
-        data: &mut dyn Read,
-    ) -> Result<Delivered, MailboxError> {
-        let arrival = self.arrival(header, data, None)?;
-        let (room, lock) = targets::lock_in_time(self)?;
-        self.store_one(&lock, &arrival, room.as_ref())
-    }
-
-    fn arrival(
-        &self,
-        header: &HeaderBlock,
-        data: &mut dyn Read,
-        shared: Option<&Shared>,
-    ) -> Result<Arrival, MailboxError> {
         self.refuse_foreign_root()?;
         let named = header.attachments().count() > MAX_DESCRIPTORS;
         let stage = Stage::new(&self.tmp, named, Syncing::Each);
         let incoming = Incoming::read(self, stage, header, data, shared)
             .map_err(|error| self.or_removed(error))?;
-        Arrival::of_now(incoming)
-    }
-
-    fn store_one(
-        &self,
-        lock: &Lock,
-        arrival: &Arrival,
-        room: Option<&Room>,
-    ) -> Result<Delivered, MailboxError> {
-        let arrivals = slice::from_ref(arrival);
-        let stored = self.store(lock, arrivals, &[], Giver::Sender, room);
+        let arrival = Arrival::of_now(incoming)?;
+        let (room, lock) = targets::lock_in_time(self)?;
+        let arrivals = slice::from_ref(&arrival);
+        let stored = self.store(&lock, arrivals, &[], Giver::Sender, room.as_ref());
         stored.map(|stored| stored.delivered())
     }
 }

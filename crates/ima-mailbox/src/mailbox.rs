@@ -9,7 +9,7 @@ use ima_message::FolderName;
 
 use crate::directory::Directory;
 use crate::error::MailboxError;
-use crate::folder::Folder;
+use crate::folder::{Folder, refuse_foreign_root};
 use crate::lock::Home;
 use crate::name;
 use crate::patience::Patience;
@@ -98,8 +98,10 @@ impl Mailbox {
     /// Makes an empty folder, whole or not at all, and durable.
     ///
     /// # Errors
-    /// [`MailboxError::Exists`] where something has this name already; a fault.
+    /// [`MailboxError::Exists`] where something has this name already;
+    /// [`MailboxError::Owner`] for root, where the mailbox is another user's; a fault.
     pub fn create_folder(&self, name: &FolderName) -> Result<Folder, MailboxError> {
+        refuse_foreign_root(&self.root)?;
         Folder::create_beneath(&self.root, name)?;
         self.open_folder(name)
     }

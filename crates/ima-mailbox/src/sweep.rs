@@ -97,12 +97,12 @@ impl Folder {
     /// Removes what `attachments/`, `gone/` and `tmp/` need no longer hold.
     pub(crate) fn sweep_the_rest(
         &self,
-        _lock: &Lock,
+        lock: &Lock,
         contents: &Contents,
         now: SystemTime,
         swept: &mut Swept,
     ) -> Result<(), MailboxError> {
-        swept.attachments = self.sweep_attachments()?;
+        swept.attachments = self.sweep_attachments(lock)?;
         for (digest, is_old) in self.gone_entries(now)? {
             if is_old || contents.live.contains_key(&digest) {
                 let name = name::message(digest);
@@ -128,7 +128,7 @@ impl Folder {
     /// Removes from `attachments/` what no message holds: whatever is the same
     /// file as one in `messages/`, or bears the digest of one that is a file of
     /// its own, stays.
-    fn sweep_attachments(&self) -> Result<usize, MailboxError> {
+    pub(crate) fn sweep_attachments(&self, _lock: &Lock) -> Result<usize, MailboxError> {
         let mut kept = Vec::new();
         for entry in self.attachments.names()? {
             let digest = parsed(&entry, |name| name.parse::<PartDigest>().ok());
@@ -137,6 +137,9 @@ impl Folder {
             {
                 kept.push((digest, inode(&status)));
             }
+        }
+        if kept.is_empty() {
+            return Ok(0);
         }
         let shared: HashSet<Inode> = kept.iter().map(|(_, inode)| *inode).collect();
         let mut held = HashSet::new();

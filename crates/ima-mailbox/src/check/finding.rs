@@ -52,9 +52,10 @@ pub enum Rule {
         /// The permissions that are there.
         found: u32,
     },
-    /// It belongs to another user than its folder.
+    /// It belongs to another user than its folder, or a folder to another than its
+    /// mailbox, where that is not root's.
     Owner {
-        /// The user id of the folder's owner.
+        /// The user id of the folder's owner, or the mailbox's.
         expected: u32,
         /// The user id that it belongs to.
         found: u32,

@@ -19,17 +19,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ima_message::{DataError, HeaderBlock};
-use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::Delivered;
 use super::block::{Staged, store, try_lock};
 use super::common::Common;
 use super::store::{Arrival, Giver};
-use crate::error::{MailboxError, Step};
+use crate::error::MailboxError;
 use crate::folder::Folder;
 use crate::lock::Lock;
-use crate::name;
 use crate::patience::{LONGEST_PAUSE, PATIENCE};
 use crate::quota::{Room, Source};
 
@@ -203,7 +201,7 @@ fn deliver(aims: &[Aim<'_>], data: &mut dyn Read, early: Early<'_>) -> Outcomes 
     if let [one] = aims {
         let folder = one.open();
         let header = one.header.header();
-        let outcome = folder.and_then(|folder| folder.deliver_in_time(&header, data));
+        let outcome = folder.and_then(|folder| folder.deliver(&header, data, None));
         return Outcomes::from([(0, outcome)]);
     }
     let header = first.header.header();
@@ -291,7 +289,10 @@ fn lock_within(folder: &Folder, patience: Duration) -> Result<(Option<Room>, Loc
 }
 
 fn is_locked(folder: &Folder) -> MailboxError {
-    folder.root.fault(Step::Lock, name::LOCK, Errno::WOULDBLOCK)
+    MailboxError::Locked {
+        path: folder.root.path().to_owned(),
+        limit: PATIENCE,
+    }
 }
 
 /// Folders of a block where a process may have so many files open; `None`: any number.
@@ -365,16 +366,7 @@ mod tests {
         let folder = Folder::create(&mailbox.path().join("inbox")).unwrap();
         let held = folder.lock_exclusively().unwrap();
         let error = lock_within(&folder, Duration::from_millis(20)).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                MailboxError::Io {
-                    step: Step::Lock,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, MailboxError::Locked { .. }), "{error}");
         drop(held);
         lock_within(&folder, Duration::ZERO).unwrap();
     }

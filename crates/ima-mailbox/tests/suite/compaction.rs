@@ -246,6 +246,29 @@ fn it_is_tidied_when_a_quarter_is_dead_and_not_before() {
     assert_eq!(folder.tidy().unwrap(), None);
 }
 
+/// Once they stayed until the journal had more than 64 KiB, some 380 of them.
+#[test]
+fn a_small_folder_is_rid_of_the_attachments_of_what_was_deleted() {
+    let place = Place::new();
+    let folder = place.open();
+    let octets = octets(1, 300);
+    let [deleted, kept] = ["1", "2"].map(|id| {
+        let own = Parts::default().attach(id.as_bytes());
+        own.attach(&octets).letter(id)
+    });
+    for letter in [&deleted, &kept] {
+        place.deliver(letter).unwrap();
+    }
+    folder.apply(&[delete(&deleted)]).unwrap();
+    assert_eq!(place.names("attachments").len(), 3);
+    let token = folder.token().unwrap();
+    assert_eq!(folder.tidy().unwrap(), None);
+    assert_eq!(place.names("attachments").len(), 2);
+    // Nobody has to read the folder again.
+    assert_eq!(folder.token().unwrap(), token);
+    place.holds_exactly(&[&kept]);
+}
+
 /// Reads slowly: after the first octets it waits until somebody says so.
 struct Halting<'a> {
     data: &'a [u8],

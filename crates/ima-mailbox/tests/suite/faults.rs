@@ -4,12 +4,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::chown;
 
+use ima_mailbox::check::Rule;
 use ima_mailbox::{Folder, MailboxError};
 use ima_message::DataError;
 use rustix::process::geteuid;
 
 use crate::letter::{Letter, Parts, octets};
-use crate::place::Place;
+use crate::place::{Place, findings};
 
 fn changed(letter: &Letter, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut data = letter.data.clone();
@@ -206,4 +207,25 @@ fn root_stores_nothing_in_the_folder_of_another() {
         );
     }
     assert_eq!(place.tree(), before);
+    // Nor does it make folders there, and one that is root's is damage.
+    let mailbox = place.dir.path().join("bob");
+    let folder = mailbox.join("sent");
+    Folder::create(&folder).unwrap();
+    chown(&mailbox, Some(4711), None).unwrap();
+    let error = place.mailbox().create_folder(&"new".parse().unwrap());
+    let error = error.unwrap_err();
+    assert!(matches!(error, MailboxError::Owner { .. }), "{error}");
+    assert!(!mailbox.join("new").exists());
+    let findings = findings(&mailbox);
+    let finding = findings.iter().find(|found| found.path() == folder);
+    assert!(
+        matches!(
+            finding.unwrap().rule(),
+            Rule::Owner {
+                expected: 4711,
+                found: 0
+            }
+        ),
+        "{findings:?}"
+    );
 }
