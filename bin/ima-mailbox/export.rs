@@ -1,17 +1,20 @@
 //! `ima-mailbox export`.
 
+mod copying;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use ima_mailbox::{Folder, MailboxError, Message, StoredMessage, can_sync_whole};
-use ima_message::{MessageDigest, Part};
-use ima_mime::maildir::{self, Maildir, Place};
+use ima_mailbox::{Folder, MailboxError, Message, VerifiedMessage, can_sync_whole};
+use ima_message::MessageDigest;
+use ima_mime::maildir::{self, Maildir, MaildirError, Place};
 use ima_mime::mbox;
 use ima_program::{exit::Exit, report};
 
+use self::copying::CopyFault;
 use crate::PROGRAM;
 use crate::failure::Failure;
 use crate::folders::{self, Found};
@@ -95,15 +98,61 @@ impl Work {
         Ok(())
     }
 
-    /// Opens a message. One that is damaged is named, and the others go on.
-    fn open<'a>(&mut self, source: &'a Source, digest: MessageDigest) -> Option<StoredMessage<'a>> {
-        match source.folder.stored(digest) {
-            Ok(stored) => stored,
-            Err(error) => {
-                self.damaged(source, digest, io::Error::other(error));
-                None
+    /// Gives messages of a folder to `write`, each verified before anything of it is
+    /// written. One that is damaged is named, and the others go on; one that was deleted
+    /// meanwhile is passed over.
+    fn each(
+        &mut self,
+        source: &Source,
+        messages: Vec<(MessageDigest, Message)>,
+        write: &mut dyn FnMut(&VerifiedMessage<'_>, &Message) -> Result<(), Unwritten>,
+    ) -> Result<(), Failure> {
+        let mut absent = Vec::new();
+        for (digest, message) in messages {
+            match source.folder.verified(digest) {
+                Ok(verified) => self.give(source, &verified, &message, write)?,
+                Err(error) if is_absence(&error) => absent.push(digest),
+                Err(error) => self.damaged(source, digest, io::Error::other(error)),
             }
         }
+        if absent.is_empty() {
+            return Ok(());
+        }
+        // Deleted, or damaged: the journal of now says which. It is read once for all.
+        let live = match source.folder.live(None) {
+            Ok(live) => live.unwrap_or_default(),
+            // Only a folder without messages is removed.
+            Err(MailboxError::NoFolder(_)) => return Ok(()),
+            Err(error) => return self.undone(&source.found, error),
+        };
+        for digest in absent {
+            let Some(message) = live.get(&digest) else {
+                continue;
+            };
+            match source.folder.verified(digest) {
+                // It was away, and is back.
+                Ok(verified) => self.give(source, &verified, message, write)?,
+                Err(error) => self.damaged(source, digest, io::Error::other(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn give(
+        &mut self,
+        source: &Source,
+        verified: &VerifiedMessage<'_>,
+        message: &Message,
+        write: &mut dyn FnMut(&VerifiedMessage<'_>, &Message) -> Result<(), Unwritten>,
+    ) -> Result<(), Failure> {
+        match write(verified, message) {
+            Ok(()) => self.progress.step(),
+            Err(Unwritten::TakenBack(error)) => {
+                self.damaged(source, verified.header().digest(), error);
+            }
+            Err(Unwritten::End(failure)) => return Err(*failure),
+        }
+        Ok(())
     }
 
     fn damaged(&mut self, of: &Source, digest: MessageDigest, source: io::Error) {
@@ -121,12 +170,11 @@ impl Work {
     /// Messages one behind the other, each as it is.
     fn write_stream(&mut self, sources: &[Source], out: &mut impl Write) -> Result<(), Failure> {
         for source in sources {
-            for (digest, _) in self.messages(source)?.unwrap_or_default() {
-                if let Some(stored) = self.open(source, digest) {
-                    io::copy(&mut stored.whole(), out).map_err(Failure::Stdout)?;
-                    self.progress.step();
-                }
-            }
+            let messages = self.messages(source)?.unwrap_or_default();
+            self.each(source, messages, &mut |verified, _| {
+                let written = copying::as_it_is(verified, out);
+                written.map_err(|fault| half_written(source, verified, fault, &Failure::Stdout))
+            })?;
         }
         out.flush().map_err(Failure::Stdout)
     }
@@ -159,21 +207,13 @@ impl Work {
         wrong: &impl Fn(io::Error) -> Failure,
     ) -> Result<(), Failure> {
         for source in sources {
-            for (digest, message) in self.messages(source)?.unwrap_or_default() {
-                let Some(stored) = self.open(source, digest) else {
-                    continue;
-                };
-                let sender = stored.header().from().address();
+            let messages = self.messages(source)?.unwrap_or_default();
+            self.each(source, messages, &mut |verified, message| {
+                let sender = verified.header().from().address();
                 let begin = mbox::begin(sender, &message.time, &message.flags);
-                out.write_all(begin.as_bytes())
-                    .and_then(|()| {
-                        let mut quoting = mbox::Quoting::new(&mut *out);
-                        write_rfc5322(&stored, &mut quoting)?;
-                        quoting.finish()
-                    })
-                    .map_err(wrong)?;
-                self.progress.step();
-            }
+                let written = copying::into_mbox(verified, &begin, out);
+                written.map_err(|fault| half_written(source, verified, fault, wrong))
+            })?;
         }
         out.flush().map_err(wrong)
     }
@@ -183,7 +223,7 @@ impl Work {
             make(out)?;
         }
         for source in sources {
-            let Some(messages) = self.messages(source)? else {
+            let Some(mut messages) = self.messages(source)? else {
                 continue;
             };
             let path = match &source.found.name {
@@ -196,40 +236,77 @@ impl Work {
                 .iter()
                 .filter_map(|mail| maildir::digest_of(&mail.name))
                 .collect();
-            for (digest, message) in messages {
-                if there.contains(&digest) {
-                    continue;
-                }
-                let Some(stored) = self.open(source, digest) else {
-                    continue;
-                };
-                let stem = maildir::stem(&message.time, digest);
-                let (place, name) = match message.flags.is_empty() {
-                    true => (Place::New, stem.clone()),
-                    false => {
-                        let suffix = maildir::suffix(&message.flags, "");
-                        (Place::Cur, format!("{stem}{suffix}"))
-                    }
-                };
-                maildir.stage(&stem, place, name, &message.time, &mut |out| {
-                    write_rfc5322(&stored, out)
-                })?;
-                self.progress.step();
-                if maildir.staged() >= TOGETHER {
-                    maildir.commit(can_sync_whole)?;
-                }
-            }
+            messages.retain(|(digest, _)| !there.contains(digest));
+            self.each(source, messages, &mut |verified, message| {
+                stage(&mut maildir, verified, message)
+            })?;
             maildir.commit(can_sync_whole)?;
         }
         Ok(())
     }
 }
 
-/// Writes a message as RFC 5322.
-fn write_rfc5322(stored: &StoredMessage<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut open =
-        |part: &Part| -> io::Result<Box<dyn Read>> { Ok(Box::new(stored.attachment(part)?)) };
-    ima_mime::write_rfc5322(stored.header(), &mut stored.body(), &mut open, out)
+/// Why a message was not written.
+enum Unwritten {
+    /// It cannot be read, and nothing of it stays: the others go on.
+    TakenBack(io::Error),
+    /// Nothing more can be written.
+    End(Box<Failure>),
+}
+
+/// What was written of a message cannot be taken back, so nothing may follow.
+fn half_written(
+    source: &Source,
+    verified: &VerifiedMessage<'_>,
+    fault: CopyFault,
+    wrong: &impl Fn(io::Error) -> Failure,
+) -> Unwritten {
+    Unwritten::End(Box::new(match fault {
+        CopyFault::Write(error) => wrong(error),
+        CopyFault::Read(error) => Failure::HalfWritten {
+            digest: verified.header().digest(),
+            folder: source.found.path.clone(),
+            source: error,
+        },
+    }))
+}
+
+/// Whether a message is not here, or not with all of its files.
+fn is_absence(error: &MailboxError) -> bool {
+    matches!(error, MailboxError::Unsound { source, .. } if source.is_absence())
+}
+
+fn stage(
+    maildir: &mut Maildir,
+    verified: &VerifiedMessage<'_>,
+    message: &Message,
+) -> Result<(), Unwritten> {
+    let stem = maildir::stem(&message.time, verified.header().digest());
+    let (place, name) = match message.flags.is_empty() {
+        true => (Place::New, stem.clone()),
+        false => {
+            let suffix = maildir::suffix(&message.flags, "");
+            (Place::Cur, format!("{stem}{suffix}"))
+        }
+    };
+    let mut unread = None;
+    let staged = maildir.stage(&stem, place, name, &message.time, &mut |out| {
+        copying::as_mail(verified, out).map_err(|fault| match fault {
+            CopyFault::Write(error) => error,
+            CopyFault::Read(error) => {
+                let kind = error.kind();
+                unread = Some(error);
+                kind.into()
+            }
+        })
+    });
+    let end = |error: MaildirError| Unwritten::End(Box::new(error.into()));
+    match (staged, unread) {
+        (Err(_), Some(error)) => Err(Unwritten::TakenBack(error)),
+        (Err(error), None) => Err(end(error)),
+        (Ok(()), _) if maildir.staged() >= TOGETHER => maildir.commit(can_sync_whole).map_err(end),
+        (Ok(()), _) => Ok(()),
+    }
 }
 
 /// Makes a directory where nothing is.

@@ -92,6 +92,18 @@ pub(crate) enum Failure {
         /// How it was seen.
         source: io::Error,
     },
+    /// A message could be read, and then no more, when part of it was written.
+    #[error(
+        "{digest} in {} cannot be read to its end, and part of it is written: the export ends there", .folder.display()
+    )]
+    HalfWritten {
+        /// The message.
+        digest: MessageDigest,
+        /// The folder.
+        folder: PathBuf,
+        /// How it failed.
+        source: io::Error,
+    },
     /// A mail cannot become a message.
     #[error("{place}: {source}")]
     Mail {

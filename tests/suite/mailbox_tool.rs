@@ -1,6 +1,7 @@
 //! ima-mailbox(1): what is in a folder is changed, goes out and comes back.
 
 mod damage;
+mod export;
 mod formats;
 mod mail;
 

@@ -59,5 +59,5 @@ pub use removal::Removal;
 pub use settings::{Settings, SettingsError};
 pub use shared::Shared;
 pub use status::Status;
-pub use stored::{StoredMessage, Unsound};
+pub use stored::{StoredMessage, Unsound, VerifiedMessage};
 pub use sweep::Swept;

@@ -1,16 +1,22 @@
 //! A message of a folder, to be read as a whole.
 
+mod verified;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 
-use ima_message::{HeaderBlock, HeaderError, MessageDigest, Part, PartDigest, ReadError};
+use ima_message::{
+    DataError, HeaderBlock, HeaderError, MessageDigest, Part, PartDigest, ReadError,
+};
 use rustix::fs::FileType;
 
 use crate::error::{MailboxError, Step};
 use crate::folder::{Folder, Kept};
 use crate::name;
+
+pub use verified::VerifiedMessage;
 
 /// A message, open. When it was opened all of its files were there, and had the
 /// lengths that its header block says.
@@ -43,11 +49,29 @@ pub enum Unsound {
     /// An attachment has another length.
     #[error("an attachment has another length than its header block says")]
     AttachmentLength,
+    /// Its parts are not what their digests say.
+    #[error("{0}")]
+    Data(DataError),
+    /// Its file is not in the folder.
+    #[error("its file is missing")]
+    NoFile,
+    /// It was whole, and has lost octets while it was read.
+    #[error("one of its files was shortened meanwhile")]
+    Shortened,
+}
+
+impl Unsound {
+    /// Whether a file is missing: unless the message was deleted meanwhile, which the
+    /// journal says, that is damage.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NoFile | Self::NoAttachment)
+    }
 }
 
 impl Folder {
     /// Opens a message to be read as a whole; `None` where it is not here (any
-    /// more). Its digests are for the reader to verify.
+    /// more). Its digests are for the reader to verify, or for [`Folder::verified`].
     ///
     /// # Errors
     /// [`MailboxError::Unsound`] where it is damaged; a fault.
@@ -56,10 +80,7 @@ impl Folder {
         let Some(body) = self.message(digest)? else {
             return Ok(None);
         };
-        let unsound = |source| MailboxError::Unsound {
-            path: self.messages.path().join(&name),
-            source,
-        };
+        let unsound = |source| self.unsound(digest, source);
         let header = match HeaderBlock::read(&mut BufReader::new(&body)) {
             Ok(header) if header.digest() == digest => header,
             Ok(_) => return Err(unsound(Unsound::Digest)),
@@ -71,17 +92,29 @@ impl Folder {
             return Err(unsound(Unsound::Length));
         }
         for (_, part) in header.attachments() {
-            match self.kept(part.into())? {
-                Kept::Whole(_) => {}
-                Kept::Damaged => return Err(unsound(Unsound::AttachmentLength)),
-                Kept::Absent => return Err(unsound(Unsound::NoAttachment)),
-            }
+            self.whole_attachment(digest, part)?;
         }
         Ok(Some(StoredMessage {
             folder: self,
             header,
             body,
         }))
+    }
+
+    /// An attachment of a message, as long as its header block says.
+    fn whole_attachment(&self, of: MessageDigest, part: &Part) -> Result<File, MailboxError> {
+        match self.kept(part.into())? {
+            Kept::Whole(file) => Ok(file),
+            Kept::Damaged => Err(self.unsound(of, Unsound::AttachmentLength)),
+            Kept::Absent => Err(self.unsound(of, Unsound::NoAttachment)),
+        }
+    }
+
+    fn unsound(&self, digest: MessageDigest, source: Unsound) -> MailboxError {
+        MailboxError::Unsound {
+            path: self.messages.path().join(name::message(digest)),
+            source,
+        }
     }
 }
 

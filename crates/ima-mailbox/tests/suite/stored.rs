@@ -1,9 +1,10 @@
 //! Reading a message as a whole.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
-use ima_mailbox::{MailboxError, Unsound};
+use ima_mailbox::{Act, Folder, MailboxError, Unsound};
+use ima_message::{DataError, MessageDigest};
 
 use crate::letter::{Letter, Parts, octets, sha256};
 use crate::place::Place;
@@ -125,5 +126,69 @@ fn what_is_wrong_with_a_message_is_named() {
             other => panic!("{wanted}: {other:?}"),
         }
         assert!(folder.stored(two.header.digest()).unwrap().is_some());
+    }
+}
+
+/// Once the digests were left to readers that did not verify them.
+#[test]
+fn what_is_read_is_what_was_verified() {
+    let attachment = octets(3, 300_000);
+    let one = Parts::default().inline(b"One\n").attach(&attachment);
+    let letter = one.attach(b"").attach(&attachment).letter("1");
+    let digest = letter.header.digest();
+    let wanted = letter.whole();
+    let body = format!("messages/{}", letter.name());
+    let kept = format!("attachments/{}", sha256(&attachment));
+    for (name, part) in [(&body, 1), (&kept, 2)] {
+        let place = Place::new();
+        place.deliver(&letter).unwrap();
+        let mut changed = fs::read(place.path(name)).unwrap();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(place.path(name), changed).unwrap();
+        assert!(place.open().stored(digest).unwrap().is_some());
+        let wanted = Unsound::Data(DataError::Digest { part });
+        assert_eq!(unsound(&place.open(), digest), wanted);
+    }
+
+    let place = Place::new();
+    place.deliver(&letter).unwrap();
+    let folder = place.open();
+    let verified = folder.verified(digest).unwrap();
+    folder.apply(&[Act::Delete { digest }]).unwrap();
+    folder.compact().unwrap();
+    assert!(place.names("attachments").is_empty());
+    for _ in 0..2 {
+        let mut found = Vec::new();
+        verified.whole().read_to_end(&mut found).unwrap();
+        assert!(found == wanted);
+        for (_, part) in verified.header().attachments() {
+            let mut found = Vec::new();
+            let mut read = verified.attachment(part).unwrap();
+            read.read_to_end(&mut found).unwrap();
+            assert_eq!(found.len() as u64, part.length());
+        }
+    }
+    assert!(unsound(&folder, digest).is_absence());
+
+    // What is lost after that is a fault, and no end.
+    let place = Place::new();
+    place.deliver(&letter).unwrap();
+    let folder = place.open();
+    let verified = folder.verified(digest).unwrap();
+    let file = fs::File::options().write(true).open(place.path(&kept));
+    file.unwrap().set_len(1000).unwrap();
+    let error = verified.whole().read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(unsound(&folder, digest), Unsound::AttachmentLength);
+    fs::remove_file(place.path(&kept)).unwrap();
+    assert_eq!(unsound(&folder, digest), Unsound::NoAttachment);
+    fs::remove_file(place.path(&body)).unwrap();
+    assert_eq!(unsound(&folder, digest), Unsound::NoFile);
+}
+
+fn unsound(folder: &Folder, digest: MessageDigest) -> Unsound {
+    match folder.verified(digest) {
+        Err(MailboxError::Unsound { source, .. }) => source,
+        other => panic!("{other:?}"),
     }
 }
